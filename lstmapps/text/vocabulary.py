@@ -1,0 +1,131 @@
+"""The symbols a network can write, and how a trained network changes them."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from lstmapps.errors import UserError
+from lstmapps.text.normalisation import UnicodeForm
+
+BLANK = 0
+"""The index of the CTC blank in every vocabulary."""
+
+
+class Vocabulary:
+    """Symbols (single characters) at indices 1, 2, …; index 0 is the blank.
+
+    Symbols are characters of texts in `unicode_form`, and texts are brought into it before they are
+    looked up: `é` is found whether it was typed as one character or as two.
+    """
+
+    def __init__(self, symbols: Sequence[str], unicode_form: UnicodeForm = "NFC") -> None:
+        if len(set(symbols)) != len(symbols):
+            raise ValueError("a vocabulary holds each symbol once")
+        self.symbols = tuple(symbols)
+        self.unicode_form = unicode_form
+        self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], unicode_form: UnicodeForm = "NFC") -> Vocabulary:
+        """Return the characters of the texts, in code-point order."""
+        characters = {character for text in texts for character in unicodedata.normalize(unicode_form, text)}
+        return cls(sorted(characters), unicode_form)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return (self.symbols, self.unicode_form) == (other.symbols, other.unicode_form)
+
+    def __hash__(self) -> int:
+        return hash((self.symbols, self.unicode_form))
+
+    def __len__(self) -> int:
+        """The number of indices, the blank included."""
+        return len(self.symbols) + 1
+
+    def encode(self, text: str) -> list[int]:
+        """Return the indices of a text's symbols; raises KeyError on an unknown one (see `unknown`)."""
+        return [self._index[character] for character in unicodedata.normalize(self.unicode_form, text)]
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the characters of a text that are not in the vocabulary, each once, in order."""
+        characters = dict.fromkeys(unicodedata.normalize(self.unicode_form, text))
+        return [character for character in characters if character not in self._index]
+
+    def decode(self, indices: Iterable[int]) -> str:
+        """Return the text of indices; blanks are left out."""
+        return "".join(self.symbols[i - 1] for i in indices if i != BLANK)
+
+    def save(self, path: Path) -> None:
+        content = {"unicode_form": self.unicode_form, "symbols": list(self.symbols)}
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            symbols, form = content["symbols"], content["unicode_form"]
+            if not all(isinstance(symbol, str) and symbol for symbol in symbols):
+                raise ValueError("a symbol is not a character")
+            if form not in get_args(UnicodeForm):
+                raise ValueError(f"unknown Unicode form {form!r}")
+            return cls(symbols, form)
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing; the model package is incomplete, copy it again") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is not a vocabulary ({error}); copy the model package again") from None
+
+
+@dataclass(frozen=True)
+class VocabularyChange:
+    """How a network moves from one vocabulary to another.
+
+    `sources` gives for each index of the new vocabulary, the blank included, the index of the old
+    one whose row it starts from, or None for a row that starts at random.
+    """
+
+    new: Vocabulary
+    sources: tuple[int | None, ...]
+    kept: tuple[str, ...]
+    added: tuple[tuple[str, str | None], ...]  # new symbol, and the old one it looks like
+    dropped: tuple[str, ...]
+
+    @classmethod
+    def between(cls, old: Vocabulary, new: Vocabulary) -> VocabularyChange:
+        """Match symbols by identity; a new one starts from a look-alike: its base letter or other case."""
+        index = old._index
+        sources: list[int | None] = [BLANK]
+        kept, added = [], []
+        for symbol in new.symbols:
+            if symbol in index:
+                sources.append(index[symbol])
+                kept.append(symbol)
+            else:
+                twin = next((c for c in _look_alikes(symbol) if c in index), None)
+                sources.append(index[twin] if twin else None)
+                added.append((symbol, twin))
+        dropped = tuple(symbol for symbol in old.symbols if symbol not in set(new.symbols))
+        return cls(new, tuple(sources), tuple(kept), tuple(added), dropped)
+
+    def __str__(self) -> str:
+        added = ", ".join(f"{symbol!r}" + (f" (from {twin!r})" if twin else "") for symbol, twin in self.added)
+        dropped = ", ".join(repr(symbol) for symbol in self.dropped)
+        lines = [f"{len(self.kept)} symbols kept"]
+        lines.append(f"{len(self.added)} new" + (f": {added}" if added else ""))
+        lines.append(f"{len(self.dropped)} dropped" + (f": {dropped}" if dropped else ""))
+        return "; ".join(lines)
+
+
+_TWINS = {"’": "'", "'": "’", "“": '"', "”": '"', "«": '"', "»": '"', "–": "-", "—": "-", "…": ".", "œ": "o", "æ": "a"}
+
+
+def _look_alikes(symbol: str) -> list[str]:
+    """Return what a symbol resembles, the closest first."""
+    base = unicodedata.normalize("NFKD", symbol)[0]
+    candidates = [_TWINS.get(symbol, ""), base, symbol.swapcase(), base.swapcase()]
+    return [c for c in candidates if c and c != symbol]
