@@ -1,0 +1,96 @@
+"""Where the way of computing a recurrent layer is chosen: one direction over a whole sequence.
+
+Today every cell runs in torch's fused layers (oneDNN on a CPU, cuDNN on a GPU). A faster engine
+takes its place inside `run`; whatever runs, the numbers are those of `lstmapps.nn.cells`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lstmapps.nn.cells import Weights
+
+Cell = Literal["lstm", "gru", "rnn"]
+State = tuple[Tensor, ...]
+"""`(h, c)` of an LSTM, `(h,)` of the others, each (batch, hidden)."""
+
+GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}
+_SATURATE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit, in every precision
+
+
+def run(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    """Run one direction of one layer over x (time, batch, input), every row to the last step.
+
+    Returns y (time, batch, hidden) and the state after the last step.
+    """
+    h = state[0].unsqueeze(0)
+    if cell == "lstm":
+        c = state[1].unsqueeze(0)
+        y, h, c = torch.lstm(x, (h, c), list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        return y, (h[0], c[0])
+    layer = torch.gru if cell == "gru" else torch.rnn_tanh
+    y, h = layer(x, h, list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    return y, (h[0],)
+
+
+def run_within(
+    cell: Cell, x: Tensor, lengths: Tensor, padding: Tensor, state: State, weights: Weights
+) -> tuple[Tensor, State]:
+    """Run as `run`, but each row to its own length: return its state there; what y holds beyond is noise.
+
+    `lengths` (batch,), falling, and `padding` (time, batch), true beyond a length. On a CPU, rows that
+    have ended are dropped at a few cuts in time, so that a batch of uneven lengths costs little more
+    than its real steps.
+
+    The hidden state is read off the output. The cell state of an LSTM is kept by one more input that
+    is 1 in the padding and closes the input gate and opens the forget gate, so that c' = 1 * c + 0 * g:
+    exact, and the layer still runs fused.
+    """
+    if cell == "lstm":
+        weight_ih, weight_hh, bias_ih, bias_hh = weights
+        gates = weight_ih.new_tensor([-_SATURATE, _SATURATE, 0.0, 0.0])
+        hold = gates.repeat_interleave(weight_ih.shape[0] // 4).unsqueeze(1)
+        weights = (torch.cat([weight_ih, hold], dim=1), weight_hh, bias_ih, bias_hh)
+        x = torch.cat([x, padding.unsqueeze(2).to(x.dtype)], dim=2)
+    time, batch = padding.shape
+    parts: list[Tensor] = []
+    now = state
+    for begin, end, rows in _blocks(lengths.tolist()) if x.device.type == "cpu" else [(0, time, batch)]:
+        active = tuple(part[:rows].contiguous() for part in now)
+        part, after = run(cell, x[begin:end, :rows].contiguous(), active, weights)
+        parts.append(functional.pad(part, (0, 0, 0, batch - rows)))
+        now = tuple(torch.cat([new, old[rows:].to(new.dtype)]) for new, old in zip(after, now, strict=True))
+    done = sum(len(part) for part in parts)
+    if done < time:
+        parts.append(x.new_zeros(time - done, batch, weights[1].shape[1]))
+    y = parts[0] if len(parts) == 1 else torch.cat(parts)
+    last = (lengths - 1).clamp(min=0)
+    at_end = y[last, torch.arange(batch, device=y.device)]
+    h = torch.where((lengths > 0).unsqueeze(1), at_end, state[0].to(y.dtype))
+    return y, (h, *now[1:])
+
+
+def _blocks(lengths: list[int]) -> list[tuple[int, int, int]]:
+    """Cut the time of rows with falling lengths into `(begin, end, rows still active)`.
+
+    The cuts lie where a quarter, a half and three quarters of the rows have ended, and where the
+    first ends; a cut that would save less than a tenth of the steps left is not made.
+    """
+    batch = len(lengths)
+    longest = lengths[0]
+    blocks: list[tuple[int, int, int]] = []
+    begin, rows = 0, batch
+    for quarter in range(4, 0, -1):
+        end = lengths[max(0, batch * quarter // 4 - 1)]
+        still = sum(length > end for length in lengths[:rows])
+        if (longest - end) * (rows - still) * 10 < (longest - begin) * rows or end == begin:
+            continue
+        blocks.append((begin, end, rows))
+        begin, rows = end, still
+    if longest > begin:
+        blocks.append((begin, longest, rows))
+    return blocks or [(0, 1, batch)]

@@ -1,0 +1,48 @@
+"""Whole networks: a frontend, an encoder and what turns its output into symbols."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lstmapps.nn.encoders import ConvRecurrentEncoder
+
+
+class CTCNetwork(nn.Module):
+    """Frontend, encoder and a linear head that scores every symbol at every step.
+
+    The frontend turns raw inputs and their lengths into what the encoder reads, zero beyond each length:
+    `forward(x, lengths)` returns features (batch, steps, input_size) and their lengths. One that changes the
+    number of steps also has `output_lengths(lengths)`.
+
+    forward(x, lengths) takes raw inputs (batch, time, features) and returns `(logits, lengths)`,
+    logits (batch, steps, symbols). With `auxiliary`, a second head reads the encoder's convolutions
+    directly, and `forward_both` returns its logits too: trained beside the first it makes the
+    convolutions useful early (Retsinas et al. 2022, "Best practices for a handwritten text
+    recognition system", section 3.3).
+    """
+
+    def __init__(
+        self, frontend: nn.Module, encoder: ConvRecurrentEncoder, symbols: int, *, auxiliary: bool = False
+    ) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.output_size, symbols)
+        self.auxiliary_head = nn.Conv1d(encoder.feature_size, symbols, 3, padding=1) if auxiliary else None
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Return how many steps come out for raw inputs of these lengths."""
+        own = getattr(self.frontend, "output_lengths", None)
+        return self.encoder.output_lengths(own(lengths) if own else lengths)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        y, _, lengths = self.encoder(*self.frontend(x, lengths))
+        return self.head(y), lengths
+
+    def forward_both(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return `(logits, auxiliary logits or None, lengths)`."""
+        y, features, lengths = self.encoder(*self.frontend(x, lengths))
+        auxiliary = None
+        if self.auxiliary_head is not None:
+            auxiliary = self.auxiliary_head(features.transpose(1, 2)).transpose(1, 2)
+        return self.head(y), auxiliary, lengths
