@@ -1,0 +1,70 @@
+"""Calibrated confidence: from a network's probabilities to the chance of being right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """p(right) = sigma(scale * logit(p) + offset) (Platt 1999); the default changes nothing."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, probability: float) -> float:
+        return float(_sigmoid(self.scale * _logit(np.float64(probability)) + self.offset))
+
+
+def fit_calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Calibration:
+    """Fit by maximum likelihood (Newton's method, with a weak pull towards the default).
+
+    Too few outcomes, or outcomes of one kind only, give the default nearly back.
+    """
+    x = _logit(np.asarray(probabilities, dtype=np.float64))
+    y = np.asarray(right, dtype=np.float64)
+    features = np.stack([x, np.ones_like(x)], axis=1)
+    default = np.array([1.0, 0.0])
+    weights = default.copy()
+    for _ in range(50):
+        p = _sigmoid(features @ weights)
+        gradient = features.T @ (p - y) + (weights - default)
+        hessian = (features * (p * (1 - p))[:, None]).T @ features + np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return Calibration(float(weights[0]), float(weights[1]))
+
+
+def characters_right(reference: str, hypothesis: str) -> list[bool]:
+    """Return for each character of the hypothesis whether a shortest edit path keeps it."""
+    right = [False] * len(hypothesis)
+    for block in Levenshtein.opcodes(reference, hypothesis):
+        if block.tag == "equal":
+            right[block.dest_start : block.dest_end] = [True] * (block.dest_end - block.dest_start)
+    return right
+
+
+def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+    """Return the expected calibration error over bins of equal width (Guo et al. 2017, eq. 3), in [0, 1]."""
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    if not len(p):
+        return 0.0
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    gaps = [abs(p[place == b].mean() - y[place == b].mean()) * (place == b).sum() for b in np.unique(place)]
+    return float(sum(gaps) / len(p))
+
+
+def _logit(p: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
