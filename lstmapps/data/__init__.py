@@ -1,0 +1,35 @@
+"""Data as the core sees it: samples, their sources, checks, batches, and the one data module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lstmapps.data.batching import SizeBatches
+from lstmapps.data.checks import Problem
+from lstmapps.data.manifests import read_json_lines, read_lines, read_table
+from lstmapps.data.samples import Batch, Sample, Source, collate, pad
+
+if TYPE_CHECKING:
+    from lstmapps.data.module import SequenceData as SequenceData
+
+__all__ = [
+    "Batch",
+    "Problem",
+    "Sample",
+    "SequenceData",
+    "SizeBatches",
+    "Source",
+    "collate",
+    "pad",
+    "read_json_lines",
+    "read_lines",
+    "read_table",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "SequenceData":  # Lightning takes seconds to import; prediction does without it
+        from lstmapps.data.module import SequenceData
+
+        return SequenceData
+    raise AttributeError(name)

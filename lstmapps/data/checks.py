@@ -1,0 +1,115 @@
+"""Looking through a data set before anything is trained on it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import torch
+
+from lstmapps.ctc.loss import steps_needed
+from lstmapps.data.samples import Sample
+from lstmapps.errors import UserError
+from lstmapps.plugins import Domain
+from lstmapps.text import Vocabulary
+
+KEPT_BYTES = 2**30
+"""How much loaded input a part of the data may hold in memory; the rest is loaded when it is needed."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a sample should not be used; `kind` is one of unreadable, empty, unknown, short, leak."""
+
+    id: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A sample, measured, with what was loaded and the digest of it; or the problem it has."""
+
+    sample: Sample
+    x: torch.Tensor | None = None
+    digest: bytes = b""
+    problem: Problem | None = None
+
+
+def load_all(domain: Domain, samples: Sequence[Sample]) -> list[Checked]:
+    """Load every sample once, in threads; return in order what could be loaded and what not.
+
+    What was loaded is kept up to `KEPT_BYTES`, so that training need not open the same page or
+    recording again for every line of it.
+    """
+
+    def check(sample: Sample) -> Checked:
+        try:
+            measured = domain.measure(sample)
+            x = domain.load(measured)
+        except UserError as error:
+            return Checked(sample, problem=Problem(sample.id, "unreadable", str(error)))
+        digest = hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest()
+        return Checked(replace(measured, size=len(x)), x, digest)
+
+    results: list[Checked] = []
+    kept = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for checked in pool.map(check, samples):
+            size = 0 if checked.x is None else checked.x.nbytes
+            if kept + size > KEPT_BYTES:
+                checked, size = replace(checked, x=None), 0
+            kept += size
+            results.append(checked)
+    return results
+
+
+def text_problems(samples: Sequence[Sample], vocabulary: Vocabulary | None) -> Iterator[Problem]:
+    """Yield samples without text, and those with symbols that the vocabulary lacks."""
+    for sample in samples:
+        if not sample.text:
+            yield Problem(sample.id, "empty", f"{sample.id} has an empty text; give its transcript or remove it")
+        elif vocabulary is not None and (unknown := vocabulary.unknown(sample.text)):
+            shown = " ".join(repr(symbol) for symbol in unknown)
+            yield Problem(sample.id, "unknown", f"{sample.id} has symbols outside the vocabulary: {shown}")
+
+
+def length_problems(
+    samples: Sequence[Sample], vocabulary: Vocabulary, output_lengths: Callable[[torch.Tensor], torch.Tensor]
+) -> Iterator[Problem]:
+    """Yield samples whose input gives CTC fewer steps than their labels need."""
+    if not samples:
+        return
+    steps = output_lengths(torch.tensor([sample.size for sample in samples])).tolist()
+    for sample, available in zip(samples, steps, strict=True):
+        if not sample.text or vocabulary.unknown(sample.text):
+            continue
+        needed = steps_needed(vocabulary.encode(sample.text))
+        if available < needed:
+            message = f"{sample.id} is too short for its text: {available} steps, {needed} needed (repeats counted)"
+            yield Problem(sample.id, "short", message)
+
+
+def leak_problems(train: Sequence[Checked], other: Sequence[Checked], part: str) -> Iterator[Problem]:
+    """Yield samples of another part whose very input also stands in the training part."""
+    seen = {checked.digest: checked.sample.id for checked in train if checked.digest}
+    for checked in other:
+        if checked.digest in seen:
+            message = f"{checked.sample.id} ({part}) is the same input as {seen[checked.digest]} (train); remove one"
+            yield Problem(checked.sample.id, "leak", message)
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise UserError that lists the problems, if there are any."""
+    if not problems:
+        return
+    shown = [problem.message for problem in problems[:20]]
+    if len(problems) > len(shown):
+        shown.append(f"… and {len(problems) - len(shown)} more")
+    counts = ", ".join(f"{count} {kind}" for kind, count in Counter(p.kind for p in problems).items())
+    shown.append(f"{len(problems)} bad samples ({counts}); mend them, or go on without them with --skip-bad")
+    raise UserError("\n".join(shown))
