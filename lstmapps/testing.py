@@ -1,0 +1,98 @@
+"""The conformance kit for authors of plugins."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+
+from lstmapps.data.samples import Sample
+from lstmapps.errors import UserError
+from lstmapps.model import Model
+from lstmapps.plugins import Domain, Plugin
+from lstmapps.predictions import Piece, Prediction
+
+
+def check_plugin(plugin: Plugin, source: str | None = None) -> None:
+    """Check that a plugin keeps the contract; raises AssertionError that says what it breaks.
+
+    source: an example input that the domain reads, with texts; without it only the plugin's own
+    files are checked: that importing it stays light, its recipes, and the models it ships.
+    """
+    _check_light(plugin)
+    domain_class = plugin.domain_class()
+    assert issubclass(domain_class, Domain), f"{plugin.domain} is not a lstmapps Domain"
+    for name, path in plugin.recipes().items():
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+        missing = {"model", "data", "trainer"} - set(recipe)
+        assert not missing, f"the recipe {name} lacks {', '.join(sorted(missing))}"
+    for name, folder in plugin.models().items():
+        model = Model.load(folder)
+        assert model.name == name, f"the model in {folder} calls itself {model.name}, not {name}"
+    if source is not None:
+        _check_domain(domain_class(), source)
+
+
+def _check_light(plugin: Plugin) -> None:
+    """The module that holds the plugin is what every start of lstmapps imports."""
+    module = f"{plugin.package}.plugin"
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"importing {module} fails or imports torch: {done.stderr.strip()[-300:]}"
+
+
+def _check_domain(domain: Domain, source: str) -> None:
+    samples = list(domain.read(source))
+    assert samples, f"reading {source} gives no samples"
+    assert samples == list(domain.read(source)), "reading the same source twice gives different samples"
+    assert len({s.id for s in samples}) == len(samples), "two samples have one id"
+    features = {_check_sample(domain, sample) for sample in samples}
+    assert len(features) == 1, f"inputs differ in their number of features: {sorted(features)}"
+    _check_refusal(domain, Sample("no such file", Path("no such file")))
+    _check_formats(domain, samples)
+
+
+def _check_sample(domain: Domain, sample: Sample) -> int:
+    measured = domain.measure(sample)
+    x = domain.load(measured)
+    assert x.dim() == 2, f"{sample.id}: a loaded input is (time, features), not {tuple(x.shape)}"
+    assert x.is_floating_point(), f"{sample.id}: a loaded input holds floating-point numbers"
+    assert bool(x.isfinite().all()), f"{sample.id}: a loaded input holds numbers that are not finite"
+    assert measured.size == len(x), f"{sample.id}: measured {measured.size} steps, loaded {len(x)}"
+    before = x.clone()
+    torch.manual_seed(0)
+    first = domain.augment(x)
+    torch.manual_seed(0)
+    second = domain.augment(x)
+    assert torch.equal(x, before), f"{sample.id}: augment changes the input it is given"
+    assert torch.equal(first, second), f"{sample.id}: augment draws from other random numbers than torch's"
+    assert first.dim() == 2, f"{sample.id}: an augmented input is (time, features)"
+    assert first.shape[1] == x.shape[1], f"{sample.id}: augment changes the number of features"
+    assert len(first) > 0, f"{sample.id}: augment leaves nothing"
+    picture = domain.picture(measured)
+    assert picture is None or picture.startswith(b"\x89PNG"), f"{sample.id}: a picture is a PNG"
+    return x.shape[1]
+
+
+def _check_refusal(domain: Domain, sample: Sample) -> None:
+    message = ""
+    try:
+        domain.load(domain.measure(sample))
+    except UserError as error:
+        message = str(error)
+    assert "no such file" in message, "a missing input raises no UserError that names it"
+
+
+def _check_formats(domain: Domain, samples: Sequence[Sample]) -> None:
+    measured = [domain.measure(sample) for sample in samples]
+    predictions = [Prediction(s, "a b", 0.5, words=[Piece("a", 0.0, 1.0, 0.5)]) for s in measured]
+    for name, form in domain.formats().items():
+        file = io.StringIO()
+        form.write(predictions[:1] if form.document else predictions, file)
+        assert file.getvalue(), f"the format {name} writes nothing"
+        assert form.suffix.startswith("."), f"the suffix of the format {name} is {form.suffix!r}, without a dot"
