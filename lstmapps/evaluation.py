@@ -1,0 +1,113 @@
+"""Scoring a model on samples whose texts are known, and calibrating its confidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rapidfuzz.distance import Levenshtein
+
+from lstmapps.confidence import calibration_error, characters_right, fit_calibration
+from lstmapps.data.samples import Sample
+from lstmapps.model import Decoder, Model
+from lstmapps.predictions import Failure, Prediction
+from lstmapps.text import ErrorRate, error_rate
+
+
+@dataclass(frozen=True)
+class Case:
+    """What should have been read, and what was; both normalised."""
+
+    reference: str
+    hypothesis: str
+    prediction: Prediction
+
+    @property
+    def errors(self) -> int:
+        return int(Levenshtein.distance(self.reference, self.hypothesis))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The cases of one part, its scores (`cer`, `wer`), and the inputs that could not be read."""
+
+    cases: list[Case]
+    scores: dict[str, ErrorRate]
+    failures: list[Failure]
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return the scores as they stand in results.json, in percent."""
+        return {
+            name: {"value": round(rate.value, 3), "low": round(rate.low, 3), "high": round(rate.high, 3)}
+            for name, rate in self.scores.items()
+        }
+
+    def confusions(self) -> Counter[tuple[str, str]]:
+        """Count `(reference character, what stands instead)`; one side is empty for a deletion or insertion."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for case in self.cases:
+            for operation in Levenshtein.editops(case.reference, case.hypothesis):
+                old = case.reference[operation.src_pos] if operation.tag != "insert" else ""
+                new = case.hypothesis[operation.dest_pos] if operation.tag != "delete" else ""
+                counts[old, new] += 1
+        return counts
+
+
+def evaluate(model: Model, samples: Sequence[Sample], decoder: Decoder | None = None) -> Evaluation:
+    """Read samples that carry normalised texts, and score the readings."""
+    cases: list[Case] = []
+    failures: list[Failure] = []
+    references = iter(samples)
+    for result in model.predict(samples, decoder=decoder):
+        reference = next(references).text or ""
+        if isinstance(result, Failure):
+            failures.append(result)
+        else:
+            cases.append(Case(reference, model.normalisation(result.text), result))
+    scores: dict[str, ErrorRate] = {}
+    if cases:
+        pairs = [case.reference for case in cases], [case.hypothesis for case in cases]
+        scores = {"cer": error_rate(*pairs), "wer": error_rate(*pairs, unit="word")}
+    return Evaluation(cases, scores, failures)
+
+
+def conclude(package: Path, held_out: Sequence[Sample]) -> tuple[Model, Evaluation]:
+    """Calibrate the package of a finished training on held-out samples, and write its scores there into it."""
+    model = Model.load(package)
+    calibrate(model, held_out)
+    evaluation = evaluate(model, held_out)
+    record(model, "validation", evaluation)
+    model.save(package)
+    return model, evaluation
+
+
+def calibrate(model: Model, samples: Sequence[Sample]) -> None:
+    """Fit the model's character confidence to how often it is right on held-out samples."""
+    model.config["confidence"] = {}
+    probabilities, right = _outcomes(evaluate(model, samples))
+    if not probabilities:
+        return
+    calibration = fit_calibration(probabilities, right)
+    model.config["confidence"] = {"character": [round(calibration.scale, 4), round(calibration.offset, 4)]}
+
+
+def record(model: Model, part: str, evaluation: Evaluation) -> None:
+    """Write scores of a part into the model's results, with how often that part was looked at."""
+    looked = int(model.results.get(part, {}).get("looked", 0)) + 1
+    results: dict[str, Any] = {"samples": len(evaluation.cases), "metrics": evaluation.metrics()}
+    error = calibration_error(*_outcomes(evaluation))
+    model.results[part] = results | {"calibration_error": round(100 * error, 2), "looked": looked}
+
+
+def _outcomes(evaluation: Evaluation) -> tuple[list[float], list[bool]]:
+    """Return the confidence of every character read, and whether it was right."""
+    probabilities: list[float] = []
+    right: list[bool] = []
+    for case in evaluation.cases:
+        characters = case.prediction.characters
+        probabilities += [character.confidence for character in characters]
+        right += characters_right(case.reference, "".join(character.text for character in characters))
+    return probabilities, right

@@ -1,0 +1,106 @@
+"""Training a model further on one's own data, with good defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from rich.console import Console
+
+from lstmapps.data import SequenceData
+from lstmapps.errors import UserError
+from lstmapps.evaluation import Evaluation, conclude, evaluate
+from lstmapps.model import Model
+from lstmapps.nn.adaptation import change_symbols
+from lstmapps.recipe import TRAINER_DEFAULTS, Run, Trained, parse_data, progress, train
+from lstmapps.tasks import CTCTask
+from lstmapps.tasks.optimisation import Optimisation
+from lstmapps.text import Vocabulary, VocabularyChange
+
+_DATA: dict[str, Any] = {"holdout": 0.15, "batch_steps": 8000}
+_TRAINER: dict[str, Any] = {"max_epochs": 40, "gradient_clip_val": 5.0}
+_OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
+_AVERAGE = 0.98
+_PATIENCE = 8  # validations without a better score before training stops
+_BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Scores on the same held-out samples before and after, and what the training left."""
+
+    model: Model
+    before: Evaluation
+    after: Evaluation
+    change: VocabularyChange
+    trained: Trained
+
+
+def finetune(
+    model: Model, overrides: Sequence[str], output: Path, *, resume: bool, console: Console
+) -> FineTuned | None:
+    """Train `model` on `--data.train`, and keep the result only if it is better on held-out samples.
+
+    overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`.
+    Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn
+    faster than lower ones, and training stops when the held-out score no longer improves. Raises
+    UserError if it never did; then nothing is written, and a better model that lies in `output`
+    stays as it is. Of several processes only the first returns a result, the others None.
+    """
+    defaults = {**_DATA, "domain": model.config["domain"], "normalisation": model.config["normalisation"]}
+    extra = {"trainer": Trainer, "optimisation": Optimisation}
+    settings = [f"--trainer.{key}={value}" for key, value in _TRAINER.items()]
+    settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]
+    parsed = parse_data(defaults, [*settings, *overrides], extra)
+    data = parsed["data"]
+    vocabulary = Vocabulary(
+        model.vocabulary.symbols
+        + tuple(symbol for symbol in data.vocabulary.symbols if symbol not in model.vocabulary.symbols),
+        model.vocabulary.unicode_form,
+    )
+    change = VocabularyChange.between(model.vocabulary, vocabulary)
+    data.vocabulary = vocabulary
+    data.prepare(model.network.output_lengths)
+    data.batch_steps = _small_batches(data)
+    console.print(str(change), markup=False, highlight=False)
+
+    held_out = data.parts["validation"]
+    before = evaluate(model, held_out)
+    to_beat = before.scores["cer"].value
+    if (output / "model").exists() and not resume:
+        to_beat = min(to_beat, evaluate(Model.load(output / "model"), held_out).scores["cer"].value)
+    change_symbols(model.network, change.sources)
+    network, config = model.network.train(), _config(model, change)
+    auxiliary = 0.3 if network.auxiliary_head is not None else 0.0
+    optimisation = Optimisation(**vars(parsed["optimisation"]))
+    task = CTCTask(network.frontend, network.encoder, vocabulary, model.normalisation, optimisation, auxiliary)
+    task.network = network
+    early = EarlyStopping("validation_cer", patience=_PATIENCE)
+    trainer_settings = {**vars(parsed["trainer"]), **TRAINER_DEFAULTS, "callbacks": [*progress(console), early]}
+    run = Run(f"{model.name} fine-tuned", config, _AVERAGE, Trainer(**trainer_settings), task, data)
+    trained = train(run, output, resume=resume, console=console, better_than=to_beat - 0.005)
+    if not trained.improved:
+        raise UserError(
+            f"{model.name} was not improved: CER {to_beat:.2f} % on {len(held_out)} held-out samples was never beaten, "
+            "so nothing was written; give more lines, or a lower --optimisation.learning_rate"
+        )
+    if not run.trainer.is_global_zero:
+        return None
+    tuned, after = conclude(trained.package, held_out)
+    return FineTuned(tuned, before, after, change, trained)
+
+
+def _small_batches(data: SequenceData) -> int:
+    """Return a size of batches that makes enough of them, each big enough for the longest sample."""
+    sizes = [sample.size or 1 for sample in data.parts["train"]]
+    return min(data.batch_steps, max(sum(sizes) // _BATCHES, max(sizes)))
+
+
+def _config(model: Model, change: VocabularyChange) -> dict[str, Any]:
+    network = model.config["network"]
+    arguments = {**network["init_args"], "symbols": len(change.new)}
+    return {**model.config, "network": {**network, "init_args": arguments}}

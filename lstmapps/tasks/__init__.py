@@ -1,0 +1,5 @@
+"""How networks are trained: Lightning modules and the callbacks they share."""
+
+from lstmapps.tasks.ctc import CTCTask
+
+__all__ = ["CTCTask"]

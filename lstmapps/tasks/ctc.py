@@ -1,0 +1,111 @@
+"""Training a CTC network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from lstmapps.ctc import ctc_loss, greedy_decode
+from lstmapps.data import Batch
+from lstmapps.nn import ConvRecurrentEncoder, CTCNetwork
+from lstmapps.nn.recurrent import RecurrentStack
+from lstmapps.tasks.optimisation import Optimisation
+from lstmapps.text import Normalisation, Vocabulary, error_rate
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reference and what the network read."""
+
+    id: str
+    reference: str
+    hypothesis: str
+
+
+class CTCTask(LightningModule):
+    """Trains `CTCNetwork(frontend, encoder)` on sequences and their texts.
+
+    The loss of a batch is the sum of its CTC losses over the number of its symbols, in nats a
+    symbol; over several processes it is the same number as in one. Every validation decodes
+    greedily and logs `validation_cer` and `validation_wer`, in percent.
+
+    auxiliary: weight of the loss of a second head on the encoder's convolutions; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        encoder: ConvRecurrentEncoder,
+        vocabulary: Vocabulary,
+        normalisation: Normalisation = Normalisation(),
+        optimisation: Optimisation = Optimisation(),
+        auxiliary: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.network = CTCNetwork(frontend, encoder, len(vocabulary), auxiliary=auxiliary > 0)
+        self.vocabulary = vocabulary
+        self.normalisation = normalisation
+        self.optimisation = optimisation
+        self.auxiliary = auxiliary
+        self.readings: list[Reading] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits, auxiliary, lengths = self.network.forward_both(batch.x, batch.lengths)
+        loss = self._loss(logits, lengths, batch)
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.lengths))
+        if auxiliary is not None:
+            loss = loss + self.auxiliary * self._loss(auxiliary, lengths, batch)
+        return loss
+
+    def _loss(self, logits: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+        total = batch.target_lengths.sum()
+        if self.trainer.world_size > 1:
+            total = self.trainer.strategy.reduce(total.float(), reduce_op="mean")
+        losses = ctc_loss(logits, lengths, batch.targets, batch.target_lengths)
+        return losses.sum() / total
+
+    def on_validation_epoch_start(self) -> None:
+        self.readings = []
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        logits, lengths = self.network(batch.x, batch.lengths)
+        for sample, hypothesis in zip(batch.samples, greedy_decode(logits, lengths), strict=True):
+            reading = self.normalisation(self.vocabulary.decode(hypothesis.symbols))
+            self.readings.append(Reading(sample.id, sample.text or "", reading))
+
+    def on_validation_epoch_end(self) -> None:
+        self.readings = _gather(self.readings)
+        references = [reading.reference for reading in self.readings]
+        hypotheses = [reading.hypothesis for reading in self.readings]
+        for name, unit in (("cer", "character"), ("wer", "word")):
+            rate = error_rate(references, hypotheses, unit, resamples=1)  # type: ignore[arg-type]
+            self.log(f"validation_{name}", rate.value, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimisation.configure(self.levels(), steps)
+
+    def levels(self) -> list[nn.Module]:
+        """Return the parts of the network from the input to the top, for rates by level."""
+        network = self.network
+        levels: list[nn.Module] = [network.frontend, *network.encoder.convolutions]
+        stack: RecurrentStack = network.encoder.recurrent.stack
+        for index in range(stack.num_layers):
+            norm = [] if stack.norms is None else [stack.norms[index]]
+            levels.append(nn.ModuleList([*stack.at(index), *norm]))
+        top = [network.head, network.auxiliary_head, network.encoder.projection]
+        levels.append(nn.ModuleList([part for part in top if part is not None]))
+        return levels
+
+
+def _gather(readings: list[Reading]) -> list[Reading]:
+    """Return the readings of all processes, sorted by id."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        parts: list[list[Reading]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(parts, readings)
+        readings = [reading for part in parts for reading in part]
+    return sorted(readings, key=lambda reading: reading.id)

@@ -1,0 +1,51 @@
+"""Optimiser and learning-rate schedule of every task."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """AdamW (Loshchilov & Hutter 2019) with a warm-up and a decay, counted in optimiser steps.
+
+    warmup: share of all steps over which the rate rises linearly.
+    schedule: what follows: a cosine to zero, a line to zero, or a constant.
+    layer_decay: factor on the rate for each level below the top one; 1 trains all levels alike.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    layer_decay: float = 1.0
+
+    def configure(self, levels: list[nn.Module], steps: int) -> dict[str, Any]:
+        """Return what Lightning's `configure_optimizers` returns; `levels` from the input to the top."""
+        groups = []
+        for depth, level in enumerate(reversed(levels)):
+            parameters = [p for p in level.parameters() if p.requires_grad]
+            rate = self.learning_rate * self.layer_decay**depth
+            for decays in (True, False):  # biases and gains are not decayed
+                chosen = [p for p in parameters if (p.dim() > 1) == decays]
+                if chosen:
+                    decay = self.weight_decay if decays else 0.0
+                    groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
+        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.98))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: self.factor(step, steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def factor(self, step: int, steps: int) -> float:
+        """Return the share of the full rate at a step of `steps`."""
+        warmup = max(1, round(self.warmup * steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+        if self.schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return 1.0 - progress if self.schedule == "linear" else 1.0

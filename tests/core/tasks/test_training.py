@@ -1,0 +1,217 @@
+"""Training promises: a killed run continues exactly, and many processes do what one does."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from lstmapps import recipe
+from lstmapps.cli.main import main
+from lstmapps.errors import UserError
+from lstmapps.tasks.checkpoints import SafeCheckpointIO
+from lstmapps.tasks.optimisation import Optimisation
+
+TINY = Path(__file__).parents[2] / "tiny.yaml"
+SETTINGS = ["--trainer.accelerator=cpu"]
+
+
+def train(lines, output, *overrides, resume=False):
+    run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS, *overrides])
+    recipe.train(run, output, resume=resume, console=Console(quiet=True))
+    return run
+
+
+def final_weights(output):
+    return torch.load(output / recipe.CHECKPOINT, weights_only=True)["state_dict"]
+
+
+def rows(output):
+    """The numbers logged in each epoch."""
+    return torch.load(output / recipe.CHECKPOINT, weights_only=True)["callbacks"]["History"]["rows"]
+
+
+def command(lines, output, *overrides):
+    arguments = ["train", str(TINY), "--output", str(output), f"--data.root={lines}", *SETTINGS, *overrides]
+    return [sys.executable, "-m", "lstmapps.cli.main", *arguments]
+
+
+def wait_for(path, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def test_a_run_killed_at_any_moment_continues_exactly(lines, tmp_path):
+    train(lines, tmp_path / "whole", "--trainer.max_epochs=30")
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(lines, killed, "--trainer.max_epochs=30"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(killed / recipe.CHECKPOINT, process)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert torch.load(killed / recipe.CHECKPOINT, weights_only=True)["epoch"] < 29, "killed too late to prove anything"
+    train(lines, killed, "--trainer.max_epochs=30", resume=True)
+    expected, got = final_weights(tmp_path / "whole"), final_weights(killed)
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, got[name]), name
+
+
+def test_a_run_interrupted_inside_an_epoch_continues_exactly(lines, tmp_path):
+    train(lines, tmp_path / "whole")
+    run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS])
+    stop_after = 7
+
+    def interrupt(*_):
+        if run.trainer.global_step == stop_after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run.task.on_before_zero_grad = interrupt
+    with pytest.raises(recipe.Interrupted):
+        recipe.train(run, tmp_path / "stopped", resume=False, console=Console(quiet=True))
+    state = torch.load(tmp_path / "stopped" / recipe.CHECKPOINT, weights_only=True)
+    assert stop_after <= state["global_step"] <= stop_after + 1
+    train(lines, tmp_path / "stopped", resume=True)
+    expected, got = final_weights(tmp_path / "whole"), final_weights(tmp_path / "stopped")
+    for name, value in expected.items():
+        assert torch.equal(value, got[name]), name
+
+
+def test_ctrl_c_saves_and_tells_how_to_continue(lines, tmp_path):
+    output = tmp_path / "a run"
+    words = command(lines, output, "--trainer.max_epochs=40")
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(output / recipe.CHECKPOINT, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    told = err.strip().splitlines()[-1].partition("continue with: lstmapps ")[2]
+    assert main(shlex.split(told)) == 0
+    assert torch.load(output / recipe.CHECKPOINT, weights_only=True)["epoch"] == 39
+
+
+def test_two_processes_reach_the_weights_of_one(lines, tmp_path):
+    settings = ["--data.domain.init_args.augmentation=0", "--model.init_args.encoder.init_args.dropout=0"]
+    train(lines, tmp_path / "one", *settings)
+    done = subprocess.run(
+        command(lines, tmp_path / "two", *settings, "--trainer.devices=2", "--trainer.strategy=ddp", "--json"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "metrics" in json.loads(done.stdout.strip().split("\n")[-1])
+    expected, got = final_weights(tmp_path / "one"), final_weights(tmp_path / "two")
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_workers_make_the_batches_that_the_training_process_makes(lines, tmp_path):
+    train(lines, tmp_path / "alone")
+    train(lines, tmp_path / "workers", "--data.workers=2")
+    expected, got = final_weights(tmp_path / "alone"), final_weights(tmp_path / "workers")
+    for name, value in expected.items():
+        assert torch.equal(value, got[name]), name
+
+
+def test_mixed_precision_learns_as_well(lines, tmp_path):
+    run = train(lines, tmp_path / "mixed", "--trainer.precision=bf16-mixed")
+    assert run.trainer.precision == "bf16-mixed"
+    losses = [row["train_loss"] for row in rows(tmp_path / "mixed")]
+    assert losses[-1] < losses[0]
+    assert all(value.dtype == torch.float32 for value in final_weights(tmp_path / "mixed").values())
+
+
+def test_training_can_stop_early(lines, tmp_path):
+    settings = ["--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping", "--trainer.callbacks.patience=1"]
+    settings += ["--trainer.callbacks.monitor=validation_cer", "--model.init_args.optimisation.learning_rate=0"]
+    run = train(lines, tmp_path / "stopped", *settings, "--trainer.max_epochs=30")
+    assert run.trainer.current_epoch < 5
+
+
+def test_the_history_has_validation_scores_of_the_epochs_that_were_validated(lines, tmp_path):
+    train(lines, tmp_path / "run", "--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=2")
+    assert [("validation_cer" in row) for row in rows(tmp_path / "run")] == [False, True, False, True]
+
+
+def test_the_package_holds_the_averaged_weights(lines, tmp_path):
+    train(lines, tmp_path / "run", "--trainer.max_epochs=1")
+    checkpoint = torch.load(tmp_path / "run" / recipe.CHECKPOINT, weights_only=True)
+    average = checkpoint["callbacks"]["AveragedWeights"]["average"]
+    packaged = load_file(tmp_path / "run" / "model" / "weights.safetensors")
+    for name, value in average.items():
+        torch.testing.assert_close(packaged[name].float(), value, atol=1e-3, rtol=1e-2)
+    trained = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
+    assert any(not torch.allclose(trained[name], value) for name, value in average.items())
+
+
+def test_a_new_run_does_not_overwrite_another(lines, tmp_path):
+    train(lines, tmp_path / "run", "--trainer.max_epochs=1")
+    with pytest.raises(UserError, match="--resume"):
+        train(lines, tmp_path / "run")
+
+
+def test_resuming_nothing_is_refused(lines, tmp_path):
+    with pytest.raises(UserError, match="no checkpoint"):
+        train(lines, tmp_path / "run", resume=True)
+
+
+def test_a_pickle_posing_as_a_checkpoint_is_not_loaded(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (os.system, (f"touch {tmp_path}/sprung",))
+
+    path = tmp_path / "trap.ckpt"
+    torch.save({"trap": Trap()}, path)
+    with pytest.raises(UserError, match=r"trap\.ckpt is not a checkpoint"):
+        SafeCheckpointIO().load_checkpoint(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path, monkeypatch):
+    path = tmp_path / "run.ckpt"
+    SafeCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def full(*_):
+        raise RuntimeError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="free some space"):
+        SafeCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert SafeCheckpointIO().load_checkpoint(path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["run.ckpt"]
+
+
+def test_the_rate_rises_and_falls():
+    made = Optimisation(warmup=0.1)
+    factors = [made.factor(step, 100) for step in range(101)]
+    assert factors[9] == 1.0
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[100] == pytest.approx(0.0)
+    assert Optimisation(schedule="constant").factor(100, 100) == 1.0
+    assert Optimisation(schedule="linear", warmup=0.0).factor(50, 100) == pytest.approx(0.5, abs=0.02)
+
+
+def test_lower_levels_learn_more_slowly():
+    levels = [torch.nn.Linear(2, 2) for _ in range(3)]
+    groups = Optimisation(learning_rate=1.0, layer_decay=0.5).configure(levels, 10)["optimizer"].param_groups
+    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    assert [rates[id(level.weight)] for level in levels] == [0.25, 0.5, 1.0]
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decays[id(levels[0].bias)] == 0.0 < decays[id(levels[0].weight)]
