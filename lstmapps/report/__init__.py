@@ -1,0 +1,5 @@
+"""The report of a run: one HTML file that opens offline."""
+
+from lstmapps.report.page import write_report
+
+__all__ = ["write_report"]
