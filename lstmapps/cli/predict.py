@@ -1,0 +1,97 @@
+"""`lstmapps predict`: read inputs with a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmapps.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from lstmapps.predictions import Failure, Format, Prediction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a model's name or folder")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or tables; - reads standard input")
+    parser.add_argument("--format", default="text", help="text, jsonl, or one of the domain's formats (see `info`)")
+    parser.add_argument("--output", help="write to this file, or into this folder (with / at its end) a file a source")
+    parser.add_argument("--decoder", choices=("greedy", "beam"), help="how the network's output is read")
+    parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
+    parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
+    parser.add_argument("--json", action="store_true", help="print a summary as one JSON object on the last line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from lstmapps.model import Model
+    from lstmapps.predictions import FORMATS
+
+    model = Model.load(arguments.model, arguments.device)
+    formats = FORMATS | model.domain.formats()
+    if arguments.format not in formats:
+        hint = did_you_mean(arguments.format, list(formats)) or f"; choose from {', '.join(formats)}"
+        raise UserError(f"there is no format {arguments.format!r}{hint}")
+    counts = {"inputs": 0, "failed": 0}
+    results = model.predict(arguments.inputs, decoder=arguments.decoder, n_best=arguments.n_best)
+    _write(_report_failures(results, counts), formats[arguments.format], arguments.output)
+    if arguments.json:
+        print(json.dumps({"model": model.name, **counts}))
+    if counts["failed"]:
+        print(f"{counts['failed']} of {counts['inputs']} inputs could not be read", file=sys.stderr)
+    return 1 if counts["failed"] else 0
+
+
+def _report_failures(results: Iterable[Prediction | Failure], counts: dict[str, int]) -> Iterator[Prediction]:
+    from lstmapps.predictions import Failure
+
+    for result in results:
+        counts["inputs"] += 1
+        if isinstance(result, Failure):
+            counts["failed"] += 1
+            print(result.reason, file=sys.stderr)
+        else:
+            yield result
+
+
+def _write(predictions: Iterator[Prediction], form: Format, output: str | None) -> None:
+    path = None if output is None else Path(output)
+    folder = path if path and (str(output).endswith(os.sep) or path.is_dir()) else None
+    if folder is None and not form.document:
+        _write_whole(path, form, predictions)
+        return
+    stems: Counter[str] = Counter()
+    for source, group in groupby(predictions, key=lambda p: str(p.sample.source)):
+        if folder is not None:
+            stem = Path(source).stem
+            stems[stem] += 1
+            number = f"-{stems[stem]}" if stems[stem] > 1 else ""  # two sources of one name
+            path = folder / f"{stem}{number}{form.suffix}"
+        elif stems:
+            raise UserError(f"{source} needs a document of its own; give a folder, --output FOLDER/")
+        else:
+            stems[source] += 1
+        _write_whole(path, form, group)
+
+
+def _write_whole(path: Path | None, form: Format, predictions: Iterable[Prediction]) -> None:
+    """Write to a file, whole or not at all, or to standard output."""
+    if path is None:
+        form.write(predictions, sys.stdout)
+        return
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as file:
+            form.write(predictions, file)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror}); choose another place") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""`lstmapps test`: score a model on a part of its recipe's data, or on your own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+TAKES_OVERRIDES = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a model's name or folder")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="which part")
+    parser.add_argument("--decoder", choices=("greedy", "beam"), help="how the network's output is read")
+    parser.add_argument("--recipe", help="the recipe whose data is used (default: the model's own)")
+    parser.add_argument("--report", type=Path, help="write a report to this HTML file")
+    parser.add_argument("--record", action="store_true", help="write the scores into the model's results.json")
+    parser.add_argument("--skip-bad", action="store_true", help="go on without unusable samples")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on the last line")
+    parser.epilog = "Settings of the data can follow, as in --data.root DIR or --data.test FILE."
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from lstmapps.data.checks import Problem, refuse, text_problems
+    from lstmapps.evaluation import evaluate, record
+    from lstmapps.model import Model, package_folder
+    from lstmapps.recipe import recipe_data
+    from lstmapps.report import write_report
+
+    model = Model.load(arguments.model)
+    recipe = arguments.recipe or model.config["recipe"]
+    data = recipe_data(recipe, arguments.overrides)
+    samples = data.samples(arguments.split)
+    problems = list(text_problems(samples, None))
+    bad = {problem.id for problem in problems}
+    evaluation = evaluate(model, [s for s in samples if s.id not in bad], arguments.decoder)
+    problems += [Problem(failure.sample.id, "unreadable", failure.reason) for failure in evaluation.failures]
+    if not arguments.skip_bad or not evaluation.cases:
+        refuse(problems)
+    for problem in problems:
+        print(f"left out: {problem.message}", file=sys.stderr)
+    if arguments.report:
+        write_report(arguments.report, model, arguments.split, evaluation)
+    if arguments.record:
+        record(model, arguments.split, evaluation)
+        model.save(package_folder(arguments.model))
+    result = {
+        "model": model.name,
+        "recipe": recipe,
+        "split": arguments.split,
+        "samples": len(evaluation.cases),
+        "left_out": len(problems),
+        "metrics": evaluation.metrics(),
+    }
+    if arguments.json:
+        print(json.dumps(result))
+        return 0
+    print(f"{model.name} on {len(evaluation.cases)} samples of {recipe} ({arguments.split})")
+    for name, rate in evaluation.scores.items():
+        print(
+            f"{name.upper()} {rate.value:.2f} % (95 %: {rate.low:.2f} to {rate.high:.2f}), {rate.substitutions}"
+            f" substituted, {rate.deletions} deleted, {rate.insertions} inserted of {rate.length}"
+        )
+    return 0

@@ -1,0 +1,50 @@
+"""`lstmapps train`: train a recipe into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+TAKES_OVERRIDES = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="a recipe's name or file")
+    parser.add_argument("--output", type=Path, help="the run's folder (default: runs/<recipe>)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --output")
+    parser.add_argument("--skip-bad", action="store_true", help="go on without unusable samples")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on the last line")
+    parser.epilog = "Any setting of the recipe can follow, as in --trainer.max_epochs 5 or --data.root DIR."
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from lstmapps import recipe
+    from lstmapps.evaluation import conclude
+    from lstmapps.report import write_report
+
+    console = Console(stderr=True)
+    overrides = arguments.overrides + (["--data.skip_bad=true"] if arguments.skip_bad else [])
+    made = recipe.build(arguments.recipe, overrides, console=console)
+    output = arguments.output or recipe.new_output(made.name)
+    try:
+        trained = recipe.train(made, output, resume=arguments.resume, console=console)
+    except recipe.Interrupted:
+        command = shlex.join(["lstmapps", "train", arguments.recipe, "--output", str(output), "--resume", *overrides])
+        print(f"interrupted; everything is saved, continue with: {command}", file=sys.stderr)
+        return 130
+    if not made.trainer.is_global_zero:
+        return 0
+    model, evaluation = conclude(trained.package, trained.validation)
+    write_report(output / "report.html", model, "validation", evaluation, trained.history)
+    cer = evaluation.scores["cer"]
+    console.print(f"validation CER {cer.value:.2f} % ({cer.low:.2f} to {cer.high:.2f})", highlight=False)
+    console.print(f"model:  {trained.package}\nreport: {output / 'report.html'}", highlight=False)
+    if arguments.json:
+        result = {"recipe": made.name, "model": str(trained.package), "report": str(output / "report.html")}
+        print(json.dumps(result | {"metrics": evaluation.metrics()}))
+    return 0
