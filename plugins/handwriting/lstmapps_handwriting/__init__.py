@@ -1,0 +1,1 @@
+"""Reads lines of handwriting: a plugin of lstmapps."""

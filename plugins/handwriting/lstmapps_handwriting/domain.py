@@ -1,0 +1,54 @@
+"""Handwriting for lstmapps: what an input is, how it is loaded, varied and written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import Tensor
+
+from lstmapps.data import Sample
+from lstmapps.plugins import Domain
+from lstmapps.predictions import Format
+from lstmapps_handwriting.augmentation import vary_line
+from lstmapps_handwriting.images import line_size, line_tensor, open_line
+from lstmapps_handwriting.readers import read_source
+from lstmapps_handwriting.writers import write_alto, write_page
+
+
+class Handwriting(Domain):
+    """Pictures of single lines, scaled to one height with their aspect ratio kept.
+
+    A loaded line is (width, height), a step for each column of pixels from left to right, 0 for
+    white paper to 1 for black ink.
+
+    height: in pixels. augmentation: strength of the variations while training, 0 to about 1.5.
+    """
+
+    def __init__(self, height: int = 64, augmentation: float = 1.0) -> None:
+        self.height = height
+        self.augmentation = augmentation
+
+    def read(self, source: str) -> Iterator[Sample]:
+        return read_source(source)
+
+    def measure(self, sample: Sample) -> Sample:
+        size, region = line_size(sample, self.height)
+        return replace(sample, size=size, region=region)
+
+    def load(self, sample: Sample) -> Tensor:
+        return line_tensor(open_line(sample), self.height)
+
+    def augment(self, x: Tensor) -> Tensor:
+        return vary_line(x, self.augmentation) if self.augmentation else x
+
+    def formats(self) -> dict[str, Format]:
+        return {"page": Format(write_page, ".xml", document=True), "alto": Format(write_alto, ".xml", document=True)}
+
+    def picture(self, sample: Sample) -> bytes:
+        line = open_line(sample)
+        buffer = io.BytesIO()
+        width = max(1, round(line.width * self.height / line.height))
+        line.resize((width, self.height)).save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()

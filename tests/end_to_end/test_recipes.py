@@ -1,0 +1,98 @@
+"""Every recipe of our plugins, trained on a few samples, tested, and read with; fine-tuning on top."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from drawn import draw, draw_lines
+
+from lstmapps.cli.main import main
+from lstmapps.model import Model
+
+CPU = "--trainer.accelerator=cpu"
+SMALL = [f"--model.init_args.encoder.init_args.{name}" for name in ("hidden_size=16", "num_layers=1")]
+
+
+def call(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return printed.out
+
+
+def peraire_layout(folder: Path) -> Path:
+    """A few made lines with the names and tables of the real set."""
+    generator = random.Random(0)
+    pages = {"train": ["B.1.a_0005", "D.1.b_0010", "D.3.eurasie-5-6_0019"], "test": ["test_B.12.japon3_0048"]}
+    for part, names in pages.items():
+        (folder / part).mkdir(parents=True)
+        rows = []
+        for page in names:
+            for number in range(4):
+                text = "".join(generator.choices("abé 12", k=5)).strip() or "a"
+                name = f"{part}/{page}_{number:03d}.jpg"
+                draw(text).resize((8 * 40, 64)).save(folder / name)
+                rows.append(f"{name}\t{text}\n")
+        (folder / f"{part}.tsv").write_text("".join(rows), encoding="utf-8")
+    return folder
+
+
+def test_digits(capsys, tmp_path):
+    overrides = [f"--data.{part}.init_args.count=12" for part in ("train", "validation")]
+    run = tmp_path / "run"
+    arguments = ["--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=1", CPU, "--json"]
+    out = call(capsys, "train", "handwriting/digits", "--output", run, *overrides, *arguments)
+    assert set(json.loads(out)["metrics"]) == {"cer", "wer"}
+    tested = json.loads(call(capsys, "test", run / "model", "--data.test.init_args.count=8", "--json"))
+    assert tested["samples"] == 8
+    assert tested["recipe"] == "handwriting/digits"
+    report = (run / "report.html").read_text()
+    assert all(title in report for title in ("Scores", "Learning", "Confusions", "Worst lines", "Alignments"))
+    assert "http://" not in report.replace("http://www.w3.org", "")
+
+
+def test_peraire(capsys, tmp_path):
+    data = peraire_layout(tmp_path / "peraire_lines")
+    run = tmp_path / "run"
+    root = f"--data.root={data}"
+    arguments = ["--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1", CPU]
+    call(capsys, "train", "handwriting/peraire", "--output", run, root, *arguments, *SMALL)
+    tested = json.loads(call(capsys, "test", run / "model", root, "--json"))
+    assert tested["samples"] == 4
+    assert Model.load(run / "model").results["training"]["validation_samples"] == 4
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A model that has learnt drawn figures a little."""
+    folder = tmp_path_factory.mktemp("base")
+    lines = draw_lines(folder / "lines", 120)
+    tiny = Path(__file__).parents[1] / "tiny.yaml"
+    overrides = [f"--data.root={lines}", "--trainer.max_epochs=60", "--trainer.check_val_every_n_epoch=20", CPU]
+    overrides += ["--data.domain.init_args.augmentation=0", "--model.init_args.encoder.init_args.hidden_size=32"]
+    assert main(["train", str(tiny), "--output", str(folder / "run"), *overrides]) == 0
+    return folder / "run" / "model"
+
+
+def test_fine_tuning_learns_new_symbols_and_gets_better(capsys, base, tmp_path):
+    lines = draw_lines(tmp_path / "own", 90, symbols="0123456789ab", seed=7)
+    output = tmp_path / "tuned"
+    arguments = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", "--trainer.max_epochs=20", CPU, "--json"]
+    arguments.append("--optimisation.learning_rate=0.01")  # the network is tiny
+    result = json.loads(call(capsys, "finetune", base, "--output", output, *arguments))
+    assert result["after"]["cer"]["value"] < result["before"]["cer"]["value"]
+    assert "10 symbols kept; 2 new: 'a', 'b'; 0 dropped" in result["symbols"]
+    tuned = Model.load(output / "model")
+    assert tuned.vocabulary.symbols == tuple("0123456789ab")
+    assert tuned.results["validation"]["metrics"]["cer"]["value"] == result["after"]["cer"]["value"]
+
+
+def test_a_worse_model_replaces_nothing(capsys, base, tmp_path):
+    lines = draw_lines(tmp_path / "own", 30, seed=8)
+    arguments = [f"--data.train={lines / 'train.tsv'}", "--trainer.max_epochs=1", CPU]
+    arguments.append("--optimisation.learning_rate=0.0000000001")
+    code = main(["finetune", str(base), "--output", str(tmp_path / "tuned"), *arguments])
+    assert code == 1
+    assert "was not improved" in capsys.readouterr().err
+    assert not (tmp_path / "tuned" / "model").exists()
