@@ -1,0 +1,52 @@
+"""The documentation: its Python runs, its commands exist, and its links lead somewhere."""
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lstmapps.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += [*ROOT.glob("plugins/*/README.md"), *ROOT.glob("recipes/*/README.md")]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page, language):
+    text = re.sub(r'--8<-- "(.*?)"', lambda m: (ROOT / m.group(1)).read_text(), page.read_text(encoding="utf-8"))
+    return [code for found, code in BLOCK.findall(text) if found == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_runs(page):
+    names: dict[str, object] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page):
+    for code in blocks(page, ""):
+        for line in code.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if len(words) < 2 or words[0] != "lstmapps":
+                continue
+            assert words[1] in COMMANDS, line
+            module = importlib.import_module(f"lstmapps.cli.{words[1]}")
+            parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+            module.add_arguments(parser)
+            _, rest = parser.parse_known_args(words[2:])
+            settings = [word for word in rest if word.startswith("--")]
+            assert all(re.match(r"--(data|model|trainer|optimisation)\.", word) for word in settings), line
+            assert not settings or module.TAKES_OVERRIDES, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
