@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
+
+_LEAST = 1e-6  # certainty has no logit
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Calibration:
     offset: float = 0.0
 
     def __call__(self, probability: float) -> float:
-        return float(_sigmoid(self.scale * _logit(np.float64(probability)) + self.offset))
+        p = min(max(probability, _LEAST), 1 - _LEAST)
+        return 1.0 / (1.0 + math.exp(-self.scale * (math.log(p) - math.log1p(-p)) - self.offset))
 
 
 def fit_calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Calibration:
@@ -61,8 +65,8 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bin
     return float(sum(gaps) / len(p))
 
 
-def _logit(p: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
-    p = np.clip(p, 1e-6, 1 - 1e-6)
+def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.clip(p, _LEAST, 1 - _LEAST)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
