@@ -191,7 +191,8 @@ def parse_data(defaults: dict[str, Any], overrides: Sequence[str], extra: Mappin
     try:
         parser.set_defaults({f"data.{key}": value for key, value in defaults.items()})
         config = parser.parse_args(list(overrides))
-        built: Namespace = parser.instantiate_classes(config)
+        instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # renamed in jsonargparse 4.49
+        built: Namespace = instantiate(config)
         return built
     except ArgumentError as error:
         raise UserError(_first_cause(error)) from None
