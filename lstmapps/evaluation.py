@@ -94,8 +94,13 @@ def calibrate(model: Model, samples: Sequence[Sample]) -> None:
     model.config["confidence"] = {"character": [round(calibration.scale, 4), round(calibration.offset, 4)]}
 
 
-def record(model: Model, part: str, evaluation: Evaluation) -> None:
-    """Write scores of a part into the model's results, with how often that part was looked at."""
+def record(model: Model, part: str, evaluation: Evaluation, decoder: Decoder | None = None) -> None:
+    """Write scores of a part into the model's results, with how often that part was looked at.
+
+    Those of another decoder than the model's own stand apart, as in `test (beam)`.
+    """
+    if decoder not in (None, model.config["decoder"]["name"]):
+        part = f"{part} ({decoder})"
     looked = int(model.results.get(part, {}).get("looked", 0)) + 1
     results: dict[str, Any] = {"samples": len(evaluation.cases), "metrics": evaluation.metrics()}
     error = calibration_error(*_outcomes(evaluation))

@@ -103,4 +103,5 @@ def _small_batches(data: SequenceData) -> int:
 def _config(model: Model, change: VocabularyChange) -> dict[str, Any]:
     network = model.config["network"]
     arguments = {**network["init_args"], "symbols": len(change.new)}
-    return {**model.config, "network": {**network, "init_args": arguments}}
+    decoder = {key: value for key, value in model.config["decoder"].items() if key != "language_model"}
+    return {**model.config, "network": {**network, "init_args": arguments}, "decoder": decoder}

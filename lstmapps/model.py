@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +17,10 @@ from torch import Tensor
 
 from lstmapps import package as packages
 from lstmapps.confidence import Calibration
-from lstmapps.ctc import Hypothesis, Span, beam_search, forced_align, greedy_spans
+from lstmapps.ctc import Hypothesis, LanguageModel, Span, beam_search, forced_align, greedy_spans
 from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
+from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion, parse_arpa
 from lstmapps.nn import CTCNetwork
 from lstmapps.package import Package
 from lstmapps.plugins import Domain, find
@@ -25,6 +28,7 @@ from lstmapps.predictions import Failure, Piece, Prediction, words_of
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
 Decoder = Literal["greedy", "beam"]
+_Decode = Callable[[Tensor, Tensor], list[tuple[list[Span], list[Hypothesis]]]]
 _HUB = "hf://"
 _WINDOW = 512  # inputs that are sorted by length together before they are batched
 _BATCH_STEPS = 16_000  # padded input steps of a batch
@@ -44,6 +48,7 @@ class Model:
     vocabulary: Vocabulary
     domain: Domain
     results: dict[str, Any]
+    language_model: bytes | None = None
 
     @classmethod
     def load(cls, name: str | Path, device: str | None = None) -> Model:
@@ -57,7 +62,7 @@ class Model:
         packages.load_weights(network, package.weights, folder)
         network.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         domain = packages.construct(package.config["domain"])
-        return cls(package.config, network, package.vocabulary, domain, package.results)
+        return cls(package.config, network, package.vocabulary, domain, package.results, package.language_model)
 
     @property
     def name(self) -> str:
@@ -70,7 +75,8 @@ class Model:
     def save(self, folder: str | Path) -> None:
         """Write the model as a package, whole or not at all."""
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
-        packages.write(Package(self.config, weights, self.vocabulary, self.results), Path(folder))
+        package = Package(self.config, weights, self.vocabulary, self.results, self.language_model)
+        packages.write(package, Path(folder))
 
     def predict(
         self,
@@ -78,23 +84,30 @@ class Model:
         *,
         decoder: Decoder | None = None,
         n_best: int = 1,
+        hot_words: Sequence[str] = (),
     ) -> Iterator[Prediction | Failure]:
         """Yield for each input, in the order given, what was read, or why it could not be.
 
         inputs: paths that the domain understands (files, folders, tables), or samples.
-        decoder: the package's own by default. n_best > 1 asks the beam search for alternatives.
+        decoder: the package's own by default; "beam" uses the package's language model, if it has one.
+        n_best: more than one asks the beam search for alternatives. hot_words: words that are expected,
+        which the beam search favours.
         """
-        decoder = decoder or ("beam" if n_best > 1 else self.config["decoder"]["name"])
+        decoder = decoder or ("beam" if n_best > 1 or hot_words else self.config["decoder"]["name"])
+        decode = _greedy if decoder == "greedy" else self._beam(n_best, hot_words)
         samples = self._samples(inputs)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ExitStack() as stack:
+            # A CPU's cores are the network's; threads that load beside it make OpenMP's barriers twice as slow.
+            on_cpu = next(self.network.parameters()).device.type == "cpu"
+            each = map if on_cpu else stack.enter_context(ThreadPoolExecutor(os.cpu_count())).map
             while window := list(islice(samples, _WINDOW)):
-                loaded = list(pool.map(self._load, window))
+                loaded = list(each(self._load, window))
                 results: list[Prediction | Failure | None] = [x if isinstance(x, Failure) else None for x in loaded]
                 ready = [i for i, x in enumerate(loaded) if not isinstance(x, Failure)]
                 ready.sort(key=lambda i: len(loaded[i][1]))  # type: ignore[index]
                 for batch in _batches([(i, len(loaded[i][1])) for i in ready]):  # type: ignore[index]
                     pairs: Any = [loaded[i] for i in batch]
-                    for i, prediction in zip(batch, self._read_batch(pairs, decoder, n_best), strict=True):
+                    for i, prediction in zip(batch, self._read_batch(pairs, decode), strict=True):
                         results[i] = prediction
                 yield from (result for result in results if result is not None)
 
@@ -128,11 +141,11 @@ class Model:
         return replace(sample, size=len(x)), x
 
     @torch.inference_mode()
-    def _read_batch(self, items: list[tuple[Sample, Tensor]], decoder: Decoder, n_best: int) -> list[Prediction]:
+    def _read_batch(self, items: list[tuple[Sample, Tensor]], decode: _Decode) -> list[Prediction]:
         device = next(self.network.parameters()).device
         x, lengths = pad([tensor for _, tensor in items])
         logits, steps = self.network(x.to(device), lengths.to(device))
-        readings = self._decode(logits, steps, decoder, n_best)
+        readings = decode(logits, steps)
         calibration = Calibration(*self.config.get("confidence", {}).get("character", (1.0, 0.0)))
         predictions = []
         for (sample, tensor), (spans, others), count in zip(items, readings, steps.tolist(), strict=True):
@@ -143,19 +156,18 @@ class Model:
             predictions.append(Prediction(sample, text, confidence, characters, words_of(characters), alternatives))
         return predictions
 
-    def _decode(
-        self, logits: Tensor, steps: Tensor, decoder: Decoder, n_best: int
-    ) -> list[tuple[list[Span], list[Hypothesis]]]:
-        """Return each row's spans, and its other readings."""
-        if decoder == "greedy":
-            return [(spans, []) for spans in greedy_spans(logits, steps, BLANK)]
-        beam = max(int(self.config["decoder"]["beam"]), n_best)
-        found = beam_search(logits, steps, beam, n_best, BLANK)
-        best = [torch.tensor(hypotheses[0].symbols, dtype=torch.long) for hypotheses in found]
-        targets = torch.nn.utils.rnn.pad_sequence(best, batch_first=True).to(logits.device)
-        target_lengths = torch.tensor([len(b) for b in best], device=logits.device)
-        spans = forced_align(logits, steps, targets, target_lengths, BLANK)
-        return [(s, hypotheses[1:]) for s, hypotheses in zip(spans, found, strict=True)]
+    def _beam(self, n_best: int, hot_words: Sequence[str]) -> _Decode:
+        """Return the beam search with the package's language model and the words that are expected."""
+        decoder = self.config["decoder"]
+        models: list[LanguageModel] = []
+        if self.language_model is not None:
+            model = parse_arpa(self.language_model, Path(packages.LANGUAGE_MODEL))
+            use = decoder["language_model"]
+            fusion = CharacterFusion if use["units"] == "characters" else WordFusion
+            models.append(fusion(model, self.vocabulary, use["weight"], use["bonus"]))
+        if hot_words:
+            models.append(HotWords([self.normalisation(word) for word in hot_words], self.vocabulary))
+        return partial(_beam, max(int(decoder["beam"]), n_best), n_best, Together(models) if models else None)
 
     def _pieces(self, spans: list[Span], steps: int, size: int, calibration: Calibration) -> list[Piece]:
         """Turn spans in steps of the network into characters with extents in steps of the input.
@@ -177,6 +189,22 @@ class Model:
             symbol = self.vocabulary.symbols[span.symbol - 1]
             pieces.append(Piece(symbol, start, end, calibration(span.score)))
         return pieces
+
+
+def _greedy(logits: Tensor, steps: Tensor) -> list[tuple[list[Span], list[Hypothesis]]]:
+    return [(spans, []) for spans in greedy_spans(logits, steps, BLANK)]
+
+
+def _beam(
+    beam: int, n_best: int, language_model: LanguageModel | None, logits: Tensor, steps: Tensor
+) -> list[tuple[list[Span], list[Hypothesis]]]:
+    """Return the spans of each row's best reading, and its other readings."""
+    found = beam_search(logits, steps, beam, n_best, BLANK, language_model)
+    best = [torch.tensor(hypotheses[0].symbols, dtype=torch.long) for hypotheses in found]
+    targets = torch.nn.utils.rnn.pad_sequence(best, batch_first=True).to(logits.device)
+    target_lengths = torch.tensor([len(b) for b in best], device=logits.device)
+    spans = forced_align(logits, steps, targets, target_lengths, BLANK)
+    return [(s, hypotheses[1:]) for s, hypotheses in zip(spans, found, strict=True)]
 
 
 def package_folder(name: str | Path) -> Path:

@@ -25,8 +25,9 @@ FORMAT = 1
 """The newest package format this version reads and the one it writes; see `read`."""
 
 
-FILES = ("config.yaml", "weights.safetensors", "vocabulary.json", "results.json", "README.md")
-"""What a package consists of."""
+LANGUAGE_MODEL = "language_model.arpa.gz"
+FILES = ("config.yaml", "weights.safetensors", "vocabulary.json", "results.json", "README.md", LANGUAGE_MODEL)
+"""What a package consists of; the language model is optional."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Package:
 
     config: `name`, `recipe`, `domain`, `network`, `normalisation`, `decoder`, `confidence`.
     results: scores by part, and what the model was trained on.
+    language_model: an ARPA file, compressed; `decoder.language_model` tells how it is used.
     """
 
     config: dict[str, Any]
     weights: dict[str, Tensor]
     vocabulary: Vocabulary
     results: dict[str, Any] = field(default_factory=dict)
+    language_model: bytes | None = None
 
 
 def read(folder: Path) -> Package:
@@ -54,7 +57,16 @@ def read(folder: Path) -> Package:
     config = _read_config(folder / "config.yaml")
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     weights = _read_weights(folder / "weights.safetensors")
-    return Package(config, weights, vocabulary, _read_results(folder / "results.json"))
+    results = _read_results(folder / "results.json")
+    language_model = None
+    if "language_model" in config.get("decoder", {}):
+        try:
+            language_model = (folder / LANGUAGE_MODEL).read_bytes()
+        except OSError as error:
+            raise UserError(
+                f"{folder / LANGUAGE_MODEL} cannot be read ({error.strerror}); copy the package again"
+            ) from None
+    return Package(config, weights, vocabulary, results, language_model)
 
 
 def write(package: Package, folder: Path) -> None:
@@ -71,6 +83,8 @@ def write(package: Package, folder: Path) -> None:
         package.vocabulary.save(partial / "vocabulary.json")
         _write_text(partial / "results.json", json.dumps(package.results, indent=2, ensure_ascii=False) + "\n")
         _write_text(partial / "README.md", model_card(package))
+        if package.language_model is not None:
+            (partial / LANGUAGE_MODEL).write_bytes(package.language_model)
         for file in partial.iterdir():
             _flush(file)
         partial.chmod(0o755)

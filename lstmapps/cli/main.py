@@ -16,6 +16,7 @@ COMMANDS = {
     "test": "score a model on a part of its data",
     "predict": "read inputs with a model",
     "finetune": "train a model further on your own data",
+    "tune": "give a model a language model, weighed on held-out samples",
     "check": "look through a recipe's data for faults",
     "info": "describe a model or a recipe",
     "doctor": "check the installation",

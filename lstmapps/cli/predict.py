@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", help="write to this file, or into this folder (with / at its end) a file a source")
     parser.add_argument("--decoder", choices=("greedy", "beam"), help="how the network's output is read")
     parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
+    parser.add_argument("--hot-word", action="append", default=[], help="favour this word (beam search; repeatable)")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON object on the last line")
 
@@ -39,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         hint = did_you_mean(arguments.format, list(formats)) or f"; choose from {', '.join(formats)}"
         raise UserError(f"there is no format {arguments.format!r}{hint}")
     counts = {"inputs": 0, "failed": 0}
-    results = model.predict(arguments.inputs, decoder=arguments.decoder, n_best=arguments.n_best)
+    results = model.predict(
+        arguments.inputs, decoder=arguments.decoder, n_best=arguments.n_best, hot_words=arguments.hot_word
+    )
     _write(_report_failures(results, counts), formats[arguments.format], arguments.output)
     if arguments.json:
         print(json.dumps({"model": model.name, **counts}))

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         write_report(arguments.report, model, arguments.split, evaluation)
     if arguments.record:
-        record(model, arguments.split, evaluation)
+        record(model, arguments.split, evaluation, arguments.decoder)
         model.save(package_folder(arguments.model))
     result = {
         "model": model.name,

@@ -1,0 +1,93 @@
+"""Giving a model a language model, its share in the search chosen on held-out samples."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lstmapps.data import Sample
+from lstmapps.errors import UserError
+from lstmapps.evaluation import Evaluation, evaluate, record
+from lstmapps.language_model import character_tokens, estimate, write_arpa
+from lstmapps.model import Model
+from lstmapps.package import LANGUAGE_MODEL
+
+Units = Literal["characters", "words"]
+ORDERS: dict[Units, int] = {"characters": 6, "words": 3}
+"""How far a language model looks, unless told otherwise."""
+
+_RATIO = 1.5  # between neighbouring weights
+_STEP = 0.5  # between neighbouring bonuses
+_START = (0.4, 1.0)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Scores on the same held-out samples: greedily, and by the search with the language model."""
+
+    model: Model
+    before: Evaluation
+    after: Evaluation
+    weight: float
+    bonus: float
+
+
+def tune(
+    model: Model,
+    texts: Sequence[str],
+    held_out: Sequence[Sample],
+    *,
+    units: Units = "characters",
+    order: int | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Tuned:
+    """Learn a language model from texts, and the weights of the beam search with it, into `model`.
+
+    Weight and bonus (see `lstmapps.language_model.fusion`) go from neighbour to neighbour while the held-out
+    error rate falls: of characters for a model of characters, of words for one of words.
+    report: takes a line about each setting tried. Raises UserError, and leaves the model as it was, if
+    greedy reading is not beaten.
+    """
+    cut = character_tokens if units == "characters" else str.split
+    own = model.config["decoder"], model.language_model
+    before = evaluate(model, held_out, "greedy")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / LANGUAGE_MODEL
+        write_arpa(estimate([cut(text) for text in texts], order or ORDERS[units]), path)
+        model.language_model = path.read_bytes()
+    metric = "cer" if units == "characters" else "wer"
+    tried: dict[tuple[int, int], Evaluation] = {}
+
+    def settings(place: tuple[int, int]) -> tuple[float, float]:
+        return round(_START[0] * _RATIO ** place[0], 3), _START[1] + _STEP * place[1]
+
+    def score(place: tuple[int, int]) -> float:
+        if place not in tried:
+            weight, bonus = settings(place)
+            use = {"units": units, "weight": weight, "bonus": bonus}
+            model.config["decoder"] = {**own[0], "language_model": use}
+            tried[place] = evaluate(model, held_out, "beam")
+            report(f"weight {weight}, bonus {bonus}: {metric.upper()} {tried[place].scores[metric].value:.2f} %")
+        return tried[place].scores[metric].value
+
+    best = (0, 0)
+    while True:
+        x, y = best
+        nearest = min([best, (x, y + 1), (x, y - 1), (x + 1, y), (x - 1, y)], key=score)
+        if nearest == best:
+            break
+        best = nearest
+    weight, bonus = settings(best)
+    after = tried[best]
+    if after.scores[metric].value >= before.scores[metric].value:
+        model.config["decoder"], model.language_model = own
+        raise UserError(
+            f"{model.name} reads no better with this language model ({metric.upper()} "
+            f"{after.scores[metric].value:.2f} % for {before.scores[metric].value:.2f} %); give more texts with --text"
+        )
+    model.config["decoder"] = {**own[0], "language_model": {"units": units, "weight": weight, "bonus": bonus}}
+    record(model, "validation", after, "beam")
+    return Tuned(model, before, after, weight, bonus)
