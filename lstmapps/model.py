@@ -94,10 +94,10 @@ class Model:
         which the beam search favours.
         """
         decoder = decoder or ("beam" if n_best > 1 or hot_words else self.config["decoder"]["name"])
-        decode = _greedy if decoder == "greedy" else self._beam(n_best, hot_words)
+        decode = _greedy if decoder == "greedy" else self._search(n_best, hot_words)
         samples = self._samples(inputs)
         with ExitStack() as stack:
-            # A CPU's cores are the network's; threads that load beside it make OpenMP's barriers twice as slow.
+            # Threads that have run torch slow the network on a CPU, even while they wait; measured by `make bench`.
             on_cpu = next(self.network.parameters()).device.type == "cpu"
             each = map if on_cpu else stack.enter_context(ThreadPoolExecutor(os.cpu_count())).map
             while window := list(islice(samples, _WINDOW)):
@@ -156,7 +156,7 @@ class Model:
             predictions.append(Prediction(sample, text, confidence, characters, words_of(characters), alternatives))
         return predictions
 
-    def _beam(self, n_best: int, hot_words: Sequence[str]) -> _Decode:
+    def _search(self, n_best: int, hot_words: Sequence[str]) -> _Decode:
         """Return the beam search with the package's language model and the words that are expected."""
         decoder = self.config["decoder"]
         models: list[LanguageModel] = []
