@@ -29,10 +29,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(READY): pyproject.toml plugins/handwriting/pyproject.toml
+$(READY): pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e ".[dev]" -e plugins/handwriting
+	$(BIN)/pip install --quiet -e ".[dev]" $(foreach plugin,$(wildcard plugins/*),-e $(plugin))
 	touch $@
 
 clean:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rapidfuzz.distance import Levenshtein
 
+from lstmapps import streaming
 from lstmapps.confidence import calibration_error, characters_right, fit_calibration
-from lstmapps.data.samples import Sample
+from lstmapps.data.samples import Sample, group_of
 from lstmapps.model import Decoder, Model
 from lstmapps.predictions import Failure, Prediction
 from lstmapps.text import ErrorRate, error_rate
@@ -45,6 +47,13 @@ class Evaluation:
             for name, rate in self.scores.items()
         }
 
+    def by_group(self, pattern: str) -> dict[str, dict[str, ErrorRate]]:
+        """Return the scores of each group of samples, a group being what the pattern finds in their ids."""
+        groups: dict[str, list[Case]] = {}
+        for case in self.cases:
+            groups.setdefault(group_of(case.prediction.sample.id, pattern), []).append(case)
+        return {name: _scores(cases) for name, cases in groups.items()}
+
     def confusions(self) -> Counter[tuple[str, str]]:
         """Count `(reference character, what stands instead)`; one side is empty for a deletion or insertion."""
         counts: Counter[tuple[str, str]] = Counter()
@@ -67,11 +76,33 @@ def evaluate(model: Model, samples: Sequence[Sample], decoder: Decoder | None = 
             failures.append(result)
         else:
             cases.append(Case(reference, model.normalisation(result.text), result))
-    scores: dict[str, ErrorRate] = {}
-    if cases:
-        pairs = [case.reference for case in cases], [case.hypothesis for case in cases]
-        scores = {"cer": error_rate(*pairs), "wer": error_rate(*pairs, unit="word")}
-    return Evaluation(cases, scores, failures)
+    return Evaluation(cases, _scores(cases) if cases else {}, failures)
+
+
+def _scores(cases: Sequence[Case]) -> dict[str, ErrorRate]:
+    pairs = [case.reference for case in cases], [case.hypothesis for case in cases]
+    return {"cer": error_rate(*pairs), "wer": error_rate(*pairs, unit="word")}
+
+
+def stream_difference(model: Model, sample: Sample, pieces: int = 20) -> tuple[bool, float]:
+    """Tell whether an input taken in `pieces` is read as the whole is, and how far posteriors differ at most."""
+    sample = model.domain.measure(sample)
+    x = model.domain.load(sample)
+    state = model.init_state()
+    network = streaming.init_state(model.network)
+    text, logits = "", []
+    for chunk in x.tensor_split(pieces):
+        heard, state = model.step(chunk, state)
+        more, network = streaming.step(model.network, chunk, network)
+        text += heard.stable
+        logits.append(more)
+    text += model.finish(state).stable
+    logits.append(streaming.finish(model.network, network))
+    streamed = torch.cat(logits).softmax(dim=1)
+    whole, _ = model.posteriors(sample)
+    (offline,) = model.predict([sample], decoder="greedy")
+    same = isinstance(offline, Prediction) and offline.text == text
+    return same, float((streamed - torch.tensor(whole).to(streamed)).abs().max())
 
 
 def conclude(package: Path, held_out: Sequence[Sample]) -> tuple[Model, Evaluation]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,22 +14,41 @@ import torch
 from torch import Tensor
 
 from lstmapps import package as packages
-from lstmapps.confidence import Calibration
-from lstmapps.ctc import Hypothesis, LanguageModel, Span, beam_search, forced_align, greedy_spans
+from lstmapps import streaming
+from lstmapps.ctc import greedy_spans
 from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
-from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion, parse_arpa
 from lstmapps.nn import CTCNetwork
 from lstmapps.package import Package
 from lstmapps.plugins import Domain, find
-from lstmapps.predictions import Failure, Piece, Prediction, words_of
+from lstmapps.predictions import Failure, Piece, Prediction
+from lstmapps.reading import Reader, align, prediction_of, reader
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
 Decoder = Literal["greedy", "beam"]
-_Decode = Callable[[Tensor, Tensor], list[tuple[list[Span], list[Hypothesis]]]]
 _HUB = "hf://"
-_WINDOW = 512  # inputs that are sorted by length together before they are batched
-_BATCH_STEPS = 16_000  # padded input steps of a batch
+_WINDOW, _COUNT = 32, 512  # so many batches, or inputs, are sorted by length together before they are batched
+_LONG = 5  # batches: inputs of more steps are read in blocks
+_PART = 3000  # steps of a long input that are decoded together, about
+_ALIGNED = 10**9  # steps times symbols that an alignment may fill
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a step of a stream has added: text that stays, and text after it that more input may change."""
+
+    stable: str
+    tentative: str
+    characters: list[Piece]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How far a stream has come: the network's state, the last symbol, and the steps read so far."""
+
+    network: streaming.StreamState
+    symbol: int = BLANK
+    steps: int = 0
 
 
 @dataclass
@@ -93,32 +110,104 @@ class Model:
         n_best: more than one asks the beam search for alternatives. hot_words: words that are expected,
         which the beam search favours.
         """
-        decoder = decoder or ("beam" if n_best > 1 or hot_words else self.config["decoder"]["name"])
-        decode = _greedy if decoder == "greedy" else self._search(n_best, hot_words)
+        read = self._reader(decoder or ("beam" if n_best > 1 or hot_words else None), n_best, hot_words)
         samples = self._samples(inputs)
         with ExitStack() as stack:
             # Threads that have run torch slow the network on a CPU, even while they wait; measured by `make bench`.
-            on_cpu = next(self.network.parameters()).device.type == "cpu"
+            on_cpu = self._device.type == "cpu"
             each = map if on_cpu else stack.enter_context(ThreadPoolExecutor(os.cpu_count())).map
-            while window := list(islice(samples, _WINDOW)):
+            for window in _windows(map(self._measure, samples), _WINDOW * self.domain.batch_steps):
                 loaded = list(each(self._load, window))
                 results: list[Prediction | Failure | None] = [x if isinstance(x, Failure) else None for x in loaded]
-                ready = [i for i, x in enumerate(loaded) if not isinstance(x, Failure)]
-                ready.sort(key=lambda i: len(loaded[i][1]))  # type: ignore[index]
-                for batch in _batches([(i, len(loaded[i][1])) for i in ready]):  # type: ignore[index]
+                sizes = [(i, x[0].size or 1) for i, x in enumerate(loaded) if not isinstance(x, Failure)]
+                for batch in _batches(sorted(sizes, key=lambda pair: pair[1]), self.domain.batch_steps):
                     pairs: Any = [loaded[i] for i in batch]
-                    for i, prediction in zip(batch, self._read_batch(pairs, decode), strict=True):
-                        results[i] = prediction
+                    for i, result in zip(batch, self._read_batch(pairs, read), strict=True):
+                        results[i] = result
                 yield from (result for result in results if result is not None)
+
+    def align(self, sample: Sample) -> Prediction:
+        """Return where and how surely each character of a sample's known text was seen; raises UserError."""
+        text = self.normalisation(sample.text or "")
+        sample = replace(self.domain.measure(sample), text=text)
+        if unknown := self.vocabulary.unknown(text):
+            shown = " ".join(repr(symbol) for symbol in unknown)
+            raise UserError(f"the text of {sample.id} has symbols that {self.name} does not know: {shown}")
+        if not text:
+            raise UserError(f"{sample.id} has no text; give the one to be aligned")
+        logits = torch.cat(list(self._logits(sample)))
+        symbols = self.vocabulary.encode(text)
+        if len(logits) * len(symbols) > _ALIGNED:
+            raise UserError(f"{sample.id} is too long to be aligned at once; cut it into parts of some minutes")
+        steps = torch.tensor([len(logits)], device=logits.device)
+        try:
+            (spans,) = align(logits.unsqueeze(0), steps, [symbols])
+        except ValueError:
+            raise UserError(f"{sample.id} is too short for its text; check that they belong together") from None
+        size = sample.size or 1
+        return prediction_of(sample, self._reader("greedy").pieces(spans, size / len(logits), size))
+
+    @property
+    def streams_exactly(self) -> bool:
+        """Whether an input that is streamed is read as it is whole: a unidirectional model, no look at the whole."""
+        return streaming.streams_exactly(self.network)
+
+    @property
+    def look_ahead(self) -> int:
+        """How many steps of the input come after the beginning of one of the network's steps before it is certain."""
+        return streaming.delay(self.network)
+
+    def init_state(self) -> Listening:
+        """Return the state in which nothing has been heard, for `step`; raises UserError if the model cannot stream."""
+        if not streaming.streams(self.network):
+            raise UserError(f"{self.name} needs its input whole and cannot be streamed; use predict")
+        return Listening(streaming.init_state(self.network))
+
+    def step(self, chunk: Tensor, state: Listening) -> tuple[Heard, Listening]:
+        """Take the next piece of an input, chunk (time, features), of any length; return what is read now.
+
+        The stable texts of all steps and of `finish`, one after the other, are the reading; however the
+        input was cut, they come out the same, for a unidirectional model as from `predict`. `state` stays
+        as it is, so a step can be taken back.
+        """
+        logits, network = streaming.step(self.network, chunk, state.network)
+        stable, after = self._hear(logits, replace(state, network=network))
+        tentative = self.finish(after)
+        return Heard(stable.stable, tentative.stable, stable.characters), after
+
+    def finish(self, state: Listening) -> Heard:
+        """Return what is read of the rest when the input ends here; nothing of it is tentative."""
+        heard, _ = self._hear(streaming.finish(self.network, state.network), state)
+        return heard
+
+    def _hear(self, logits: Tensor, state: Listening) -> tuple[Heard, Listening]:
+        """Read logits (steps, symbols) greedily, as the continuation of those before."""
+        if not len(logits):
+            return Heard("", "", []), state
+        spans = greedy_spans(logits.unsqueeze(0), torch.tensor([len(logits)]), BLANK)[0]
+        if spans and spans[0].start == 0 and spans[0].symbol == state.symbol:
+            spans = spans[1:]  # the last symbol goes on
+        scale = self._scale
+        pieces = self._reader("greedy").pieces(spans, scale, len(logits) * scale, state.steps * scale)
+        after = replace(state, symbol=int(logits[-1].argmax()), steps=state.steps + len(logits))
+        return Heard("".join(piece.text for piece in pieces), "", pieces), after
+
+    @property
+    def _scale(self) -> int:
+        """How many steps of the input make one of the network."""
+        return int(self.network.frontend.stride * self.network.encoder.geometry()[0])  # type: ignore[operator]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     @torch.inference_mode()
     def posteriors(self, sample: Sample) -> tuple[list[list[float]], int]:
         """Return the probability of each symbol at each of the network's steps, and the input's size."""
-        x = self.domain.load(self.domain.measure(sample))
-        device = next(self.network.parameters()).device
-        logits, _ = self.network(x.unsqueeze(0).to(device), torch.tensor([len(x)], device=device))
-        probabilities: list[list[float]] = logits[0].float().softmax(dim=1).tolist()
-        return probabilities, len(x)
+        measured = self.domain.measure(sample)
+        logits = torch.cat(list(self._logits(measured)))
+        probabilities: list[list[float]] = logits.float().softmax(dim=1).tolist()
+        return probabilities, measured.size or 1
 
     def _samples(self, inputs: Iterable[str | Sample]) -> Iterator[Sample | Failure]:
         for item in inputs:
@@ -130,81 +219,74 @@ class Model:
             except UserError as error:
                 yield Failure(Sample(item, item), str(error))
 
-    def _load(self, sample: Sample | Failure) -> tuple[Sample, Tensor] | Failure:
+    def _measure(self, sample: Sample | Failure) -> Sample | Failure:
         if isinstance(sample, Failure):
             return sample
         try:
-            sample = self.domain.measure(sample)
+            return self.domain.measure(sample)
+        except UserError as error:
+            return Failure(sample, str(error))
+
+    def _load(self, sample: Sample | Failure) -> tuple[Sample, Tensor | None] | Failure:
+        """Load a sample; one that is read in blocks stays where it is."""
+        if isinstance(sample, Failure) or self._is_long(sample):
+            return sample if isinstance(sample, Failure) else (sample, None)
+        try:
             x = self.domain.load(sample)
         except UserError as error:
             return Failure(sample, str(error))
         return replace(sample, size=len(x)), x
 
+    def _is_long(self, sample: Sample) -> bool:
+        return (sample.size or 0) > _LONG * self.domain.batch_steps and streaming.streams(self.network)
+
     @torch.inference_mode()
-    def _read_batch(self, items: list[tuple[Sample, Tensor]], decode: _Decode) -> list[Prediction]:
-        device = next(self.network.parameters()).device
-        x, lengths = pad([tensor for _, tensor in items])
-        logits, steps = self.network(x.to(device), lengths.to(device))
-        readings = decode(logits, steps)
-        calibration = Calibration(*self.config.get("confidence", {}).get("character", (1.0, 0.0)))
-        predictions = []
-        for (sample, tensor), (spans, others), count in zip(items, readings, steps.tolist(), strict=True):
-            characters = self._pieces(spans, count, len(tensor), calibration)
-            confidence = sum(piece.confidence for piece in characters) / max(1, len(characters))
-            text = "".join(piece.text for piece in characters)
-            alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in others]
-            predictions.append(Prediction(sample, text, confidence, characters, words_of(characters), alternatives))
-        return predictions
+    def _read_batch(self, items: list[tuple[Sample, Tensor | None]], read: Reader) -> list[Prediction | Failure]:
+        if items[0][1] is None:
+            return [self._read_long(sample, read) for sample, _ in items]
+        x, lengths = pad([tensor for _, tensor in items if tensor is not None])
+        logits, steps = self.network(x.to(self._device), lengths.to(self._device))
+        return list(read.read(logits, steps, [sample for sample, _ in items]))
 
-    def _search(self, n_best: int, hot_words: Sequence[str]) -> _Decode:
-        """Return the beam search with the package's language model and the words that are expected."""
-        decoder = self.config["decoder"]
-        models: list[LanguageModel] = []
-        if self.language_model is not None:
-            model = parse_arpa(self.language_model, Path(packages.LANGUAGE_MODEL))
-            use = decoder["language_model"]
-            fusion = CharacterFusion if use["units"] == "characters" else WordFusion
-            models.append(fusion(model, self.vocabulary, use["weight"], use["bonus"]))
-        if hot_words:
-            models.append(HotWords([self.normalisation(word) for word in hot_words], self.vocabulary))
-        return partial(_beam, max(int(decoder["beam"]), n_best), n_best, Together(models) if models else None)
+    def _read_long(self, sample: Sample, read: Reader) -> Prediction | Failure:
+        """Read a sample in blocks, in bounded memory; cut where nothing is said, each part is decoded by itself."""
+        characters: list[Piece] = []
+        begin, scale = 0, self._scale
+        waiting: list[Tensor] = []
+        try:
+            for logits in (*self._logits(sample), None):
+                waiting += [] if logits is None else [logits]
+                held = torch.cat(waiting)
+                if logits is not None and len(held) < _PART:
+                    continue
+                cut = len(held) if logits is None else _quiet_place(held)
+                part = replace(sample, size=cut * scale)
+                if cut:
+                    (found,) = read.read(held[:cut].unsqueeze(0), torch.tensor([cut], device=held.device), [part])
+                    offset = begin * scale
+                    characters += [replace(c, start=c.start + offset, end=c.end + offset) for c in found.characters]
+                begin, waiting = begin + cut, [held[cut:]]
+        except UserError as error:
+            return Failure(sample, str(error))
+        return prediction_of(sample, characters)
 
-    def _pieces(self, spans: list[Span], steps: int, size: int, calibration: Calibration) -> list[Piece]:
-        """Turn spans in steps of the network into characters with extents in steps of the input.
+    @torch.inference_mode()
+    def _logits(self, sample: Sample) -> Iterator[Tensor]:
+        """Yield the logits (steps, symbols) of a measured sample, in parts if it is long."""
+        if not self._is_long(sample):
+            x = self.domain.load(sample).unsqueeze(0).to(self._device)
+            yield self.network(x, torch.tensor([x.shape[1]], device=self._device))[0][0]
+            return
+        state = streaming.init_state(self.network)
+        for block in self.domain.load_blocks(sample):
+            logits, state = streaming.step(self.network, block, state)
+            yield logits
+        yield streaming.finish(self.network, state)
 
-        CTC puts a symbol on a step or two near its middle; a character reaches half-way to its neighbours,
-        but no further than the usual distance between them.
-        """
-        scale = size / max(1, steps)
-        centres = [(span.start + span.end) / 2 for span in spans]
-        reach = 0.5 * (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 1.0
-        pieces = []
-        for i, span in enumerate(spans):
-            left, right = min(span.start, centres[i] - reach), max(span.end, centres[i] + reach)
-            if i > 0:
-                left = max(left, (spans[i - 1].end + span.start) / 2)
-            if i + 1 < len(spans):
-                right = min(right, (span.end + spans[i + 1].start) / 2)
-            start, end = max(0.0, left * scale), min(float(size), right * scale)
-            symbol = self.vocabulary.symbols[span.symbol - 1]
-            pieces.append(Piece(symbol, start, end, calibration(span.score)))
-        return pieces
-
-
-def _greedy(logits: Tensor, steps: Tensor) -> list[tuple[list[Span], list[Hypothesis]]]:
-    return [(spans, []) for spans in greedy_spans(logits, steps, BLANK)]
-
-
-def _beam(
-    beam: int, n_best: int, language_model: LanguageModel | None, logits: Tensor, steps: Tensor
-) -> list[tuple[list[Span], list[Hypothesis]]]:
-    """Return the spans of each row's best reading, and its other readings."""
-    found = beam_search(logits, steps, beam, n_best, BLANK, language_model)
-    best = [torch.tensor(hypotheses[0].symbols, dtype=torch.long) for hypotheses in found]
-    targets = torch.nn.utils.rnn.pad_sequence(best, batch_first=True).to(logits.device)
-    target_lengths = torch.tensor([len(b) for b in best], device=logits.device)
-    spans = forced_align(logits, steps, targets, target_lengths, BLANK)
-    return [(s, hypotheses[1:]) for s, hypotheses in zip(spans, found, strict=True)]
+    def _reader(self, decoder: str | None, n_best: int = 1, hot_words: Sequence[str] = ()) -> Reader:
+        decoder = decoder or self.config["decoder"]["name"]
+        model = self.language_model
+        return reader(self.config, self.vocabulary, decoder, language_model=model, n_best=n_best, hot_words=hot_words)
 
 
 def package_folder(name: str | Path) -> Path:
@@ -231,13 +313,39 @@ def _fetched(address: str) -> Path:
         raise UserError(f"{address} could not be fetched ({reason}); check the name and the connection") from None
 
 
-def _batches(sizes: list[tuple[int, int]]) -> Iterator[list[int]]:
-    """Cut `(index, size)`, sorted by size, into batches of at most `_BATCH_STEPS` padded steps."""
+def _windows(samples: Iterable[Sample | Failure], steps: int) -> Iterator[list[Sample | Failure]]:
+    """Cut samples, in order, into windows of at most `steps` input steps, or one sample."""
+    window: list[Sample | Failure] = []
+    total = 0
+    for sample in samples:
+        size = 1 if isinstance(sample, Failure) else sample.size or 1
+        if window and (total + size > steps or len(window) >= _COUNT):
+            yield window
+            window, total = [], 0
+        window.append(sample)
+        total += size
+    if window:
+        yield window
+
+
+def _batches(sizes: list[tuple[int, int]], steps: int) -> Iterator[list[int]]:
+    """Cut `(index, size)`, sorted by size, into batches of at most `steps` padded steps."""
     batch: list[int] = []
     for index, size in sizes:
-        if batch and size * (len(batch) + 1) > _BATCH_STEPS:
+        if batch and size * (len(batch) + 1) > steps:
             yield batch
             batch = []
         batch.append(index)
     if batch:
         yield batch
+
+
+def _quiet_place(logits: Tensor) -> int:
+    """Return the middle of the longest run of blanks in the second half of logits (steps, symbols)."""
+    half = len(logits) // 2
+    best, length, run = len(logits), 0, 0
+    for step, symbol in enumerate(logits[half:].argmax(dim=1).tolist(), start=half):
+        run = run + 1 if symbol == BLANK else 0
+        if run > length:
+            best, length = step + 1 - run // 2, run
+    return best

@@ -27,7 +27,12 @@ GROUP = "lstmapps.plugins"
 
 
 class Domain(ABC):
-    """What a plugin knows of its domain: how inputs are found, read, varied and how results are written."""
+    """What a plugin knows of its domain: how inputs are found, read, varied and how results are written.
+
+    batch_steps: the padded size of a batch in prediction, in steps of the raw input.
+    """
+
+    batch_steps: int = 16_000
 
     @abstractmethod
     def read(self, source: str) -> Iterator[Sample]:
@@ -44,16 +49,28 @@ class Domain(ABC):
     def load(self, sample: Sample) -> Tensor:
         """Return the raw input (time, features) as the network's frontend takes it; raises UserError."""
 
+    def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
+        """Yield what `load` returns in blocks, for inputs that are better not held whole."""
+        yield self.load(sample)
+
     def augment(self, x: Tensor) -> Tensor:
         """Return a varied copy of a loaded input, drawing from torch's random numbers alone."""
         return x
+
+    def live(self, source: str) -> Iterator[Tensor] | None:
+        """Return the pieces (time, features) of an input that is still arriving, if the source names one."""
+        return None
 
     def formats(self) -> dict[str, Format]:
         """Return the formats this domain writes beyond text and JSONL, by name."""
         return {}
 
     def picture(self, sample: Sample) -> bytes | None:
-        """Return a PNG of the input for the report, as wide as it has steps, or None."""
+        """Return a PNG of the input for the report, its width in proportion to its steps, or None."""
+        return None
+
+    def sound(self, sample: Sample) -> bytes | None:
+        """Return the input as a FLAC file for the report's player, or None."""
         return None
 
 

@@ -10,17 +10,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from lstmapps.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lstmapps.model import Model
     from lstmapps.predictions import Failure, Format, Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a model's name or folder")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or tables; - reads standard input")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="files, folders or tables; - reads standard input")
+    parser.add_argument("--microphone", action="store_true", help="listen to the microphone, until Ctrl-C")
     parser.add_argument("--format", default="text", help="text, jsonl, or one of the domain's formats (see `info`)")
     parser.add_argument("--output", help="write to this file, or into this folder (with / at its end) a file a source")
     parser.add_argument("--decoder", choices=("greedy", "beam"), help="how the network's output is read")
@@ -32,23 +36,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from lstmapps.model import Model
-    from lstmapps.predictions import FORMATS
 
     model = Model.load(arguments.model, arguments.device)
-    formats = FORMATS | model.domain.formats()
-    if arguments.format not in formats:
-        hint = did_you_mean(arguments.format, list(formats)) or f"; choose from {', '.join(formats)}"
-        raise UserError(f"there is no format {arguments.format!r}{hint}")
+    form = choose_format(model, arguments.format)
+    if arguments.microphone:
+        arguments.inputs.append("microphone")
+    if not arguments.inputs:
+        raise UserError("there is nothing to read; name files, folders or tables")
+    pieces = model.domain.live(arguments.inputs[0]) if len(arguments.inputs) == 1 else None
+    if pieces is not None:
+        _follow(model, pieces, sys.stdout)
+        return 0
     counts = {"inputs": 0, "failed": 0}
     results = model.predict(
         arguments.inputs, decoder=arguments.decoder, n_best=arguments.n_best, hot_words=arguments.hot_word
     )
-    _write(_report_failures(results, counts), formats[arguments.format], arguments.output)
+    write(_report_failures(results, counts), form, arguments.output)
     if arguments.json:
         print(json.dumps({"model": model.name, **counts}))
     if counts["failed"]:
         print(f"{counts['failed']} of {counts['inputs']} inputs could not be read", file=sys.stderr)
     return 1 if counts["failed"] else 0
+
+
+def _follow(model: Model, pieces: Iterable[Tensor], file: TextIO) -> None:
+    """Read an input that is still arriving: write what is certain, and show what is not if anybody watches."""
+    watched = file.isatty()
+    state = model.init_state()
+    line = ""
+    for piece in pieces:
+        heard, state = model.step(piece, state)
+        line += heard.stable
+        file.write(f"\r{line}\x1b[2m{heard.tentative}\x1b[0m\x1b[K" if watched else heard.stable)
+        file.flush()
+    rest = model.finish(state).stable
+    file.write(f"\r{line}{rest}\x1b[K\n" if watched else f"{rest}\n")
 
 
 def _report_failures(results: Iterable[Prediction | Failure], counts: dict[str, int]) -> Iterator[Prediction]:
@@ -63,7 +85,19 @@ def _report_failures(results: Iterable[Prediction | Failure], counts: dict[str, 
             yield result
 
 
-def _write(predictions: Iterator[Prediction], form: Format, output: str | None) -> None:
+def choose_format(model: Model, name: str) -> Format:
+    """Return one of the formats that every domain writes, or that the model's domain adds; raises UserError."""
+    from lstmapps.predictions import FORMATS
+
+    formats = FORMATS | model.domain.formats()
+    if name not in formats:
+        hint = did_you_mean(name, list(formats)) or f"; choose from {', '.join(formats)}"
+        raise UserError(f"there is no format {name!r}{hint}")
+    return formats[name]
+
+
+def write(predictions: Iterator[Prediction], form: Format, output: str | None) -> None:
+    """Write predictions to a file, to standard output, or for each source into a folder."""
     path = None if output is None else Path(output)
     folder = path if path and (str(output).endswith(os.sep) or path.is_dir()) else None
     if folder is None and not form.document:

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     for problem in problems:
         print(f"left out: {problem.message}", file=sys.stderr)
     if arguments.report:
-        write_report(arguments.report, model, arguments.split, evaluation)
+        write_report(arguments.report, model, arguments.split, evaluation, group=data.group)
     if arguments.record:
         record(model, arguments.split, evaluation, arguments.decoder)
         model.save(package_folder(arguments.model))

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not made.trainer.is_global_zero:
         return 0
     model, evaluation = conclude(trained.package, trained.validation)
-    write_report(output / "report.html", model, "validation", evaluation, trained.history)
+    write_report(output / "report.html", model, "validation", evaluation, trained.history, made.data.group)
     cer = evaluation.scores["cer"]
     console.print(f"validation CER {cer.value:.2f} % ({cer.low:.2f} to {cer.high:.2f})", highlight=False)
     console.print(f"model:  {trained.package}\nreport: {output / 'report.html'}", highlight=False)

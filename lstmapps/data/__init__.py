@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from lstmapps.data.batching import SizeBatches
 from lstmapps.data.checks import Problem
 from lstmapps.data.manifests import read_json_lines, read_lines, read_table
-from lstmapps.data.samples import Batch, Sample, Source, collate, pad
+from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, group_of, pad
 
 if TYPE_CHECKING:
     from lstmapps.data.module import SequenceData as SequenceData
 
 __all__ = [
+    "EACH",
     "Batch",
     "Problem",
     "Sample",
@@ -20,6 +21,7 @@ __all__ = [
     "SizeBatches",
     "Source",
     "collate",
+    "group_of",
     "pad",
     "read_json_lines",
     "read_lines",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from lstmapps.ctc.loss import steps_needed
-from lstmapps.data.samples import Sample
+from lstmapps.data.samples import Sample, group_of
 from lstmapps.errors import UserError
 from lstmapps.plugins import Domain
 from lstmapps.text import Vocabulary
@@ -100,6 +100,20 @@ def leak_problems(train: Sequence[Checked], other: Sequence[Checked], part: str)
     for checked in other:
         if checked.digest in seen:
             message = f"{checked.sample.id} ({part}) is the same input as {seen[checked.digest]} (train); remove one"
+            yield Problem(checked.sample.id, "leak", message)
+
+
+def group_leak_problems(
+    train: Sequence[Checked], other: Sequence[Checked], part: str, pattern: str
+) -> Iterator[Problem]:
+    """Yield samples of another part whose group, a speaker or a page, is one of the training part's too."""
+    seen = {group_of(checked.sample.id, pattern) for checked in train}
+    for checked in other:
+        group = group_of(checked.sample.id, pattern)
+        if group in seen:
+            message = (
+                f"{checked.sample.id} ({part}) is of {group}, as samples of the training part are; keep them apart"
+            )
             yield Problem(checked.sample.id, "leak", message)
 
 

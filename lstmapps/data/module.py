@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -21,13 +20,14 @@ from lstmapps.data.batching import Key, SizeBatches
 from lstmapps.data.checks import (
     Checked,
     Problem,
+    group_leak_problems,
     leak_problems,
     length_problems,
     load_all,
     refuse,
     text_problems,
 )
-from lstmapps.data.samples import Batch, Sample, Source, collate
+from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, group_of
 from lstmapps.errors import UserError
 from lstmapps.plugins import Domain
 from lstmapps.text import Normalisation, Vocabulary
@@ -43,7 +43,7 @@ class SequenceData(LightningDataModule):
     holdout: if there is no validation source, what is held out of the training source: a share of
         it (0.1), or patterns of ids (`B.12*`).
     group: a regular expression; samples whose ids agree in what it matches (a page, a speaker) are
-        held out together.
+        held out together, and a group of the training part in another part is reported as a leak.
     batch_steps: the padded size of a batch over all processes, in steps of the raw input.
     normalisation: what is done to every text.
     workers: processes that load and augment; 0 does it in the training process.
@@ -61,7 +61,7 @@ class SequenceData(LightningDataModule):
         folder: str = "",
         homepage: str = "",
         holdout: float | list[str] = 0.0,
-        group: str = "(.*)",
+        group: str = EACH,
         batch_steps: int = 16_000,
         normalisation: Normalisation = Normalisation(),
         augment: bool = True,
@@ -113,6 +113,8 @@ class SequenceData(LightningDataModule):
             found = list(self._problems(part, results, vocabulary, output_lengths))
             if part != "train" and "train" in checked:
                 found += leak_problems(checked["train"], results, part)
+                if self.group != EACH:
+                    found += group_leak_problems(checked["train"], results, part, self.group)
             bad = {problem.id for problem in found}
             self.parts[part] = [result.sample for result in results if result.sample.id not in bad]
             self._loaded[part] = {result.sample.id: result.x for result in results if result.x is not None}
@@ -153,8 +155,7 @@ class SequenceData(LightningDataModule):
             return set()
         groups: dict[str, list[str]] = {}
         for sample in self._training_samples:
-            match = re.match(self.group, sample.id)
-            groups.setdefault(match.group(1) if match else sample.id, []).append(sample.id)
+            groups.setdefault(group_of(sample.id, self.group), []).append(sample.id)
         if isinstance(self.holdout, list):
             return {
                 id_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,16 @@ class Sample:
     text: str | None = None
     size: int | None = None
     region: Any = None
+
+
+EACH = "(.*)"
+"""The pattern that makes every sample a group of its own."""
+
+
+def group_of(id_: str, pattern: str) -> str:
+    """Return the group of a sample, a page or a speaker: what the first group of the pattern finds in its id."""
+    match = re.match(pattern, id_)
+    return match.group(1) if match else id_
 
 
 class Source(ABC):

@@ -42,6 +42,8 @@ class ConvRecurrentEncoder(nn.Module):
     Padding never changes a result: whatever lies beyond a length is zero after every layer, and does
     not count in the batch normalisation of the convolutions.
 
+    A stack of one direction sees `look_ahead` steps of the future through one more convolution above it.
+
     forward(x, lengths) returns `(y, features, lengths)`: the encoded steps, what the recurrent stack
     read (for an auxiliary head), and their lengths.
     """
@@ -60,6 +62,7 @@ class ConvRecurrentEncoder(nn.Module):
         layer_norm: bool = False,
         residual: bool = False,
         features: Literal["join", "max"] = "join",
+        look_ahead: int = 0,
         projection: int | None = None,
     ) -> None:
         super().__init__()
@@ -85,26 +88,65 @@ class ConvRecurrentEncoder(nn.Module):
             residual=residual,
         )
         width = hidden_size * (2 if bidirectional else 1)
+        self.look_ahead = LookAhead(width, look_ahead) if look_ahead else None
         self.projection = nn.Linear(width, projection) if projection else None
         self.output_size = projection or width
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.convolutions:
-            image = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-            for block in self.convolutions:
-                image, lengths = block(image, lengths)
-            x = image.amax(dim=3).transpose(1, 2) if self.features == "max" else image.permute(0, 2, 3, 1).flatten(2)
-        features = x
-        y, _ = self.recurrent(_drop_features(x, self.dropout, self.training), lengths)
+        features, lengths = self.convolve(x, lengths)
+        y, _ = self.recurrent(_drop_features(features, self.dropout, self.training), lengths)
+        if self.look_ahead is not None:
+            y = self.look_ahead(functional.pad(y, (0, 0, 0, self.look_ahead.steps)))
         if self.projection is not None:
-            y = self.projection(y).masked_fill(padding_mask(lengths, y.shape[1]).unsqueeze(2), 0.0)
+            y = self.projection(y)
+        if self.look_ahead is not None or self.projection is not None:
+            y = y.masked_fill(padding_mask(lengths, y.shape[1]).unsqueeze(2), 0.0)
         return y, features, lengths
+
+    def convolve(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the recurrent stack reads (batch, steps, feature_size), and its lengths."""
+        if not self.convolutions:
+            return x, lengths
+        image = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        for block in self.convolutions:
+            image, lengths = block(image, lengths)
+        y = image.amax(dim=3).transpose(1, 2) if self.features == "max" else image.permute(0, 2, 3, 1).flatten(2)
+        return y, lengths
+
+    def geometry(self) -> tuple[int, int, int]:
+        """Return `(stride, before, after)`: step u of `convolve` sees u * stride - before to u * stride + after."""
+        stride, before, after = 1, 0, 0
+        for block in reversed(self.convolutions):
+            spec: Convolution = block.spec  # type: ignore[assignment]
+            pad, pool = spec.kernel // 2, spec.pool[0]
+            before = before * pool * spec.stride[0] + pad
+            after = (after * pool + pool - 1) * spec.stride[0] + spec.kernel - 1 - pad
+            stride *= pool * spec.stride[0]
+        return stride, before, after
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return how many steps come out for inputs of these lengths."""
         for block in self.convolutions:
             lengths = block.output_lengths(lengths)  # type: ignore[operator]
         return lengths
+
+
+class LookAhead(nn.Module):
+    """y_t = sum over j from 0 to `steps` of w_j * x_(t+j), for each feature apart (Wang et al. 2016,
+    "Lookahead convolution layer for unidirectional recurrent neural networks", eq. 3).
+
+    Takes x (batch, time + steps, features), returns y (batch, time, features).
+    """
+
+    def __init__(self, features: int, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.weight = nn.Parameter(torch.randn(features, 1, steps + 1) * 0.1)
+        with torch.no_grad():
+            self.weight[:, :, 0] += 1.0  # starts out near the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv1d(x.transpose(1, 2), self.weight, groups=len(self.weight)).transpose(1, 2)
 
 
 class _ConvolutionBlock(nn.Module):

@@ -7,6 +7,7 @@ several times faster than `torch.nn.LSTM` on a PackedSequence (`make bench`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -226,32 +227,70 @@ class RecurrentStack(nn.Module):
         self, x: Tensor, state: State | None, lengths: Tensor | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Run all layers over x (time, batch, features); uneven rows come with falling lengths and their padding."""
-        batch = x.shape[1]
         reversal = None if lengths is None or padding is None else _reversal(lengths, padding)
-        if state is None:
-            zeros = x.new_zeros(self.num_layers * self.directions, batch, self.hidden_size)
-            state = (zeros, zeros) if self.cell == "lstm" else (zeros,)
+        starts = self.init_state(x.shape[1]) if state is None else state
         ends: list[State] = []
+
+        def directed(index: int, d: int, x: Tensor) -> Tensor:
+            start = tuple(part[index * self.directions + d] for part in starts)
+            weights = self.at(index)[d].weights()
+            inputs = x.contiguous() if d == 0 else _reverse(x, reversal)
+            if padding is None or lengths is None:
+                y, end = run(self.cell, inputs, start, weights)
+            else:
+                y, end = run_within(self.cell, inputs, lengths, padding, start, weights)
+            ends.append(end)
+            return y if d == 0 else _reverse(y, reversal)
+
+        x = self._through_layers(x, directed)
+        return x, tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
+
+    def advance(self, x: Tensor, state: State, keep: int) -> tuple[Tensor, State]:
+        """Continue sequences whose steps so far left `state`, by the first `keep` steps of x (batch, time, input_size).
+
+        The steps after them are context: forward directions run on over it, but the state returned is that
+        before it; backward directions start at its end, from nothing (Zhang et al. 2016, "Highway long
+        short-term memory RNNs", section 4: latency-controlled). A stack of one direction needs none.
+        Returns y (batch, keep, output_size) and the state.
+        """
+        ends = [part.clone() for part in state]
+
+        def directed(index: int, d: int, x: Tensor) -> Tensor:
+            place = index * self.directions + d
+            weights = self.at(index)[d].weights()
+            start = tuple(part[place] for part in state)
+            if d == 1:
+                y, _ = run(self.cell, x.flip(0), tuple(torch.zeros_like(part) for part in start), weights)
+                return y.flip(0)
+            y, end = run(self.cell, x[:keep].contiguous(), start, weights)
+            for part, new in zip(ends, end, strict=True):
+                part[place] = new
+            if keep == len(x):
+                return y
+            return torch.cat([y, run(self.cell, x[keep:].contiguous(), end, weights)[0]])
+
+        y = self._through_layers(x.transpose(0, 1), directed)
+        return y[:keep].transpose(0, 1), tuple(ends)
+
+    def init_state(self, batch: int = 1) -> State:
+        """Return the state before the first step, zeros."""
+        like = self.at(0)[0].weight_hh
+        zeros = like.new_zeros(self.num_layers * self.directions, batch, self.hidden_size)
+        return (zeros, zeros) if self.cell == "lstm" else (zeros,)
+
+    def _through_layers(self, x: Tensor, directed: Callable[[int, int, Tensor], Tensor]) -> Tensor:
+        """Run x (time, batch, features) up the layers; `directed(layer, direction, x)` runs one direction."""
         for index in range(self.num_layers):
             before = x
             if self.norms is not None:
                 x = self.norms[index](x)
             if index > 0 and self.dropout and self.training:
                 x = self._drop(x)
-            outputs = []
-            for d, direction in enumerate(self.at(index)):
-                start = tuple(part[index * self.directions + d] for part in state)
-                inputs = x.contiguous() if d == 0 else _reverse(x, reversal)
-                if padding is None or lengths is None:
-                    y, end = run(self.cell, inputs, start, direction.weights())
-                else:
-                    y, end = run_within(self.cell, inputs, lengths, padding, start, direction.weights())
-                outputs.append(y if d == 0 else _reverse(y, reversal))
-                ends.append(end)
+            outputs = [directed(index, d, x) for d in range(self.directions)]
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
             if self.residual and before.shape[2] == self.output_size:
                 x = x + before
-        return x, tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
+        return x
 
     def at(self, layer: int) -> list[Direction]:
         """Return the directions of a layer."""

@@ -45,21 +45,21 @@ def alignment(
     probabilities: Sequence[Sequence[float]],
     size: int,
     characters: Sequence[tuple[str, float, float, float]],
-    picture: tuple[str, int] | None,
+    picture: tuple[str, int, int] | None,
 ) -> str:
     """Draw what a CTC network saw over its input.
 
     probabilities (steps, symbols) with the blank first; `size` is the input's number of steps;
-    characters are (text, start, end, confidence); `picture` is the address and the height of an
-    image `size` wide, which is drawn 64 high, everything else in proportion.
+    characters are (text, start, end, confidence); `picture` is the address, the width and the height
+    of an image of the whole input, which is drawn 64 high, everything else in proportion.
     """
     image_height, gap, plot = 64, 22, 70
     height = image_height + gap + plot + 8
-    zoom = image_height / picture[1] if picture else 1.0
-    size = round(size * zoom)
+    width = round(picture[1] * image_height / picture[2]) if picture else min(size, 20 * len(probabilities))
+    zoom = width / size
     parts = []
     if picture:
-        parts.append(f'<image href="{picture[0]}" width="{size}" height="{image_height}" preserveAspectRatio="none"/>')
+        parts.append(f'<image href="{picture[0]}" width="{width}" height="{image_height}" preserveAspectRatio="none"/>')
     for text, start, end, confidence in characters:
         start, end = start * zoom, end * zoom
         shade = "var(--bad)" if confidence < 0.5 else "currentColor"
@@ -68,16 +68,16 @@ def alignment(
         middle = (start + end) / 2
         parts.append(f'<text x="{middle:.1f}" y="{image_height + 16}" font-size="14" text-anchor="middle"')
         parts.append(f' fill="{shade}">{shown}</text>')
-    scale, base = size / max(1, len(probabilities)), height - 8
+    scale, base = width / max(1, len(probabilities)), height - 8
     for symbol in range(1, len(probabilities[0]) if probabilities else 0):
         line = [row[symbol] for row in probabilities]
         if max(line) < 0.05:
             continue
         path = " ".join(f"{(i + 0.5) * scale:.1f},{base - plot * p:.1f}" for i, p in enumerate(line))
         colour = _COLOURS[symbol % len(_COLOURS)]
-        parts.append(f'<polyline points="0,{base} {path} {size},{base}" fill="{colour}" fill-opacity=".2"')
+        parts.append(f'<polyline points="0,{base} {path} {width},{base}" fill="{colour}" fill-opacity=".2"')
         parts.append(f' stroke="{colour}" stroke-width="1"/>')
-    return f'<svg width="{size}" height="{height}" viewBox="0 0 {size} {height}">{"".join(parts)}</svg>'
+    return f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}">{"".join(parts)}</svg>'
 
 
 def _round_step(least: float) -> float:

@@ -17,11 +17,15 @@ class Domain:
     def picture(self, sample):
         return None
 
+    def sound(self, sample):
+        return None
+
 
 class Model:
     """What a report asks of a model."""
 
     name = "made/<up>"
+    streams_exactly = False
     domain = Domain()
     results = types.MappingProxyType({"training": {"train_samples": 10, "epochs": 3}})
 

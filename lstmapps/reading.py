@@ -1,0 +1,111 @@
+"""From a network's logits to readings: text, places of characters and words, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lstmapps.confidence import Calibration
+from lstmapps.ctc import Hypothesis, LanguageModel, Span, beam_search, forced_align, greedy_spans
+from lstmapps.data.samples import Sample
+from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion, parse_arpa
+from lstmapps.package import LANGUAGE_MODEL
+from lstmapps.predictions import Piece, Prediction, words_of
+from lstmapps.text import BLANK, Normalisation, Vocabulary
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads logits greedily, or with the beam search if `beam` is more than 0."""
+
+    vocabulary: Vocabulary
+    calibration: Calibration
+    beam: int = 0
+    n_best: int = 1
+    language_model: LanguageModel | None = None
+
+    def read(self, logits: Tensor, steps: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
+        """Return what logits (batch, steps, symbols) of measured samples say."""
+        predictions = []
+        for sample, (spans, others), count in zip(samples, self._decode(logits, steps), steps.tolist(), strict=True):
+            size = sample.size or 1
+            characters = self.pieces(spans, size / max(1, count), size)
+            alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in others]
+            predictions.append(prediction_of(sample, characters, alternatives))
+        return predictions
+
+    def pieces(self, spans: Sequence[Span], scale: float, size: float, offset: float = 0.0) -> list[Piece]:
+        """Turn spans of symbols in steps of the network into characters in steps of the input, `scale` to one.
+
+        CTC puts a symbol on a step or two near its middle; a character reaches half-way to its neighbours,
+        but no further than the usual distance between them, and stays within `size`. `offset` is added.
+        """
+        centres = [(span.start + span.end) / 2 for span in spans]
+        reach = 0.5 * (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 1.0
+        pieces = []
+        for i, span in enumerate(spans):
+            left, right = min(span.start, centres[i] - reach), max(span.end, centres[i] + reach)
+            if i > 0:
+                left = max(left, (spans[i - 1].end + span.start) / 2)
+            if i + 1 < len(spans):
+                right = min(right, (span.end + spans[i + 1].start) / 2)
+            start, end = max(0.0, left * scale), min(size, right * scale)
+            symbol = self.vocabulary.symbols[span.symbol - 1]
+            pieces.append(Piece(symbol, offset + start, offset + end, self.calibration(span.score)))
+        return pieces
+
+    def _decode(self, logits: Tensor, steps: Tensor) -> list[tuple[list[Span], list[Hypothesis]]]:
+        """Return the spans of each row's best reading, and its other readings."""
+        if not self.beam:
+            return [(spans, []) for spans in greedy_spans(logits, steps, BLANK)]
+        found = beam_search(logits, steps, max(self.beam, self.n_best), self.n_best, BLANK, self.language_model)
+        spans = align(logits, steps, [list(hypotheses[0].symbols) for hypotheses in found])
+        return [(s, hypotheses[1:]) for s, hypotheses in zip(spans, found, strict=True)]
+
+
+def align(logits: Tensor, steps: Tensor, texts: Sequence[Sequence[int]]) -> list[list[Span]]:
+    """Return where the symbols of known texts were seen; raises ValueError if a row is too short for its text."""
+    targets = [torch.tensor(text, dtype=torch.long) for text in texts]
+    padded = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True).to(logits.device)
+    target_lengths = torch.tensor([len(target) for target in targets], device=logits.device)
+    return forced_align(logits, steps, padded, target_lengths, BLANK)
+
+
+def prediction_of(
+    sample: Sample, characters: list[Piece], alternatives: Sequence[tuple[str, float]] = ()
+) -> Prediction:
+    """Return the prediction that characters make up; it is as sure as they are on average."""
+    text = "".join(piece.text for piece in characters)
+    confidence = sum(piece.confidence for piece in characters) / max(1, len(characters))
+    return Prediction(sample, text, confidence, characters, words_of(characters), list(alternatives))
+
+
+def reader(
+    config: dict[str, Any],
+    vocabulary: Vocabulary,
+    decoder: str,
+    *,
+    language_model: bytes | None = None,
+    n_best: int = 1,
+    hot_words: Sequence[str] = (),
+) -> Reader:
+    """Return the reader of a package: its calibration, and for the beam search its language model and hot words."""
+    calibration = Calibration(*config.get("confidence", {}).get("character", (1.0, 0.0)))
+    if decoder == "greedy":
+        return Reader(vocabulary, calibration)
+    settings = config["decoder"]
+    models: list[LanguageModel] = []
+    if language_model is not None:
+        use = settings["language_model"]
+        fusion = CharacterFusion if use["units"] == "characters" else WordFusion
+        ngrams = parse_arpa(language_model, Path(LANGUAGE_MODEL))
+        models.append(fusion(ngrams, vocabulary, use["weight"], use["bonus"]))
+    if hot_words:
+        normalisation = Normalisation(**config["normalisation"])
+        models.append(HotWords([normalisation(word) for word in hot_words], vocabulary))
+    return Reader(vocabulary, calibration, int(settings["beam"]), n_best, Together(models) if models else None)

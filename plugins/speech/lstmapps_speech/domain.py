@@ -1,0 +1,66 @@
+"""Speech for lstmapps: what a recording is, how it is loaded, varied and written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from lstmapps.data import Sample
+from lstmapps.plugins import Domain
+from lstmapps.predictions import Format
+from lstmapps_speech.audio import blocks, measured, waveform
+from lstmapps_speech.augmentation import Variation, vary_recording
+from lstmapps_speech.live import microphone, standard_input
+from lstmapps_speech.readers import read_source
+from lstmapps_speech.spectrogram import flac, spectrogram
+from lstmapps_speech.writers import write_ctm, write_srt, write_textgrid, write_webvtt
+
+
+class Speech(Domain):
+    """Recordings, resampled to one rate and mixed to one channel.
+
+    A loaded recording is (samples, 1), amplitudes within [-1, 1].
+
+    sample_rate: in samples a second. variation: how recordings are varied in training; None leaves
+    them as they are.
+    """
+
+    def __init__(self, sample_rate: int = 16_000, variation: Variation | None = None) -> None:
+        self.sample_rate = sample_rate
+        self.variation = Variation(**variation) if isinstance(variation, dict) else variation
+        self.batch_steps = 60 * sample_rate
+
+    def read(self, source: str) -> Iterator[Sample]:
+        return read_source(source)
+
+    def measure(self, sample: Sample) -> Sample:
+        return measured(sample, self.sample_rate)
+
+    def load(self, sample: Sample) -> Tensor:
+        return waveform(sample, self.sample_rate)
+
+    def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
+        return blocks(sample, self.sample_rate)
+
+    def augment(self, x: Tensor) -> Tensor:
+        return vary_recording(x, self.variation, self.sample_rate) if self.variation else x
+
+    def live(self, source: str) -> Iterator[Tensor] | None:
+        if source == "-":
+            return standard_input()
+        return microphone(self.sample_rate) if source == "microphone" else None
+
+    def formats(self) -> dict[str, Format]:
+        return {
+            "srt": Format(write_srt, ".srt", document=True),
+            "webvtt": Format(write_webvtt, ".vtt", document=True),
+            "ctm": Format(write_ctm, ".ctm"),
+            "textgrid": Format(write_textgrid, ".TextGrid", document=True),
+        }
+
+    def picture(self, sample: Sample) -> bytes:
+        return spectrogram(self.load(sample), self.sample_rate)
+
+    def sound(self, sample: Sample) -> bytes:
+        return flac(self.load(sample), self.sample_rate)
