@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -46,7 +48,7 @@ class Reader:
         but no further than the usual distance between them, and stays within `size`. `offset` is added.
         """
         centres = [(span.start + span.end) / 2 for span in spans]
-        reach = 0.5 * (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 1.0
+        reach = 0.5 * median(b - a for a, b in pairwise(centres)) if len(centres) > 1 else 1.0
         pieces = []
         for i, span in enumerate(spans):
             left, right = min(span.start, centres[i] - reach), max(span.end, centres[i] + reach)

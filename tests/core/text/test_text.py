@@ -58,6 +58,9 @@ def test_a_vocabulary_change_keeps_copies_and_reports():
 def test_normalisation_is_form_case_and_spaces():
     assert Normalisation()(" e\u0301 \t x\n") == "é x"
     assert Normalisation(lowercase=True)("ÀB") == "àb"
+    bare = Normalisation(lowercase=True, punctuation=False)
+    assert bare("Don’t—'go', she_said: 5 €!") == "don't go she said 5"
+    assert bare("हिन्दी।") == "हिन्दी"
     assert Normalisation(unicode_form="NFD")("é") == "e\u0301"
 
 

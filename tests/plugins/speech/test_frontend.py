@@ -1,0 +1,114 @@
+"""Features against torchaudio's own, and what padding and normalisation must hold."""
+
+import pytest
+import torch
+import torchaudio
+from lstmapps_speech.augmentation import Variation, vary_recording
+from lstmapps_speech.frontend import SpecAugment, SpeechFrontend
+from torch.nn.functional import pad
+
+RATE = 16_000
+
+
+@pytest.fixture
+def sound():
+    torch.manual_seed(0)
+    return torch.randn(1, 8000, 1) * 0.1
+
+
+def features(kind, sound, **settings):
+    frontend = SpeechFrontend(kind, normalisation="none", **settings).eval()
+    return frontend(sound, torch.tensor([sound.shape[1]]))[0][0]
+
+
+def test_log_mel_is_torchaudios(sound):
+    settings = {"n_fft": 512, "win_length": 400, "hop_length": 160, "f_min": 20.0, "n_mels": 80, "center": False}
+    transform = torchaudio.transforms.MelSpectrogram(RATE, wkwargs={"periodic": False}, **settings)
+    # torchaudio centres the window in 512 samples, so 56 more on each side
+    expected = transform(pad(sound[0, :, 0], (176, 176)))
+    torch.testing.assert_close(features("log_mel", sound), (expected + 1e-6).log().T, atol=1e-4, rtol=1e-4)
+
+
+def test_mfcc_is_the_cosine_transform_of_it(sound):
+    dct = torchaudio.functional.create_dct(13, 80, "ortho")
+    torch.testing.assert_close(features("mfcc", sound), features("log_mel", sound) @ dct, atol=1e-4, rtol=1e-4)
+
+
+def test_filter_bank_is_kaldis(sound):
+    settings = {"num_mel_bins": 40, "dither": 0.0, "sample_frequency": RATE, "high_freq": RATE / 2}
+    second = sound[0, 160 - 120 :].T * 32768  # from the first sample that our second frame sees
+    expected = torchaudio.compliance.kaldi.fbank(second, **settings)
+    ours = features("filter_bank", sound * 32768, bands=40)
+    torch.testing.assert_close(ours[1:49], expected[:48], atol=2e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("normalisation", ["utterance", "global", "running", "none"])
+def test_padding_changes_nothing(normalisation):
+    torch.manual_seed(0)
+    frontend = SpeechFrontend(normalisation=normalisation)
+    x, lengths = torch.randn(3, 5000, 1), torch.tensor([5000, 3210, 1])
+    frontend(x, lengths)
+    frontend.eval()
+    y, counts = frontend(x, lengths)
+    assert counts.tolist() == [32, 21, 1]
+    for row, (length, count) in enumerate(zip(lengths.tolist(), counts.tolist(), strict=True)):
+        alone, _ = frontend(x[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(y[row, :count], alone[0], atol=1e-4, rtol=1e-4)
+        assert not y[row, count:].any()
+
+
+def test_normalisations_do_what_they_say():
+    torch.manual_seed(0)
+    x = torch.randn(4, 16_000, 1) * 0.1
+    lengths = torch.full((4,), 16_000)
+    for normalisation, over in (("utterance", 1), ("global", (0, 1))):
+        frontend = SpeechFrontend(normalisation=normalisation)
+        frontend(x, lengths)
+        y, _ = frontend.eval()(x, lengths)
+        assert float(y.mean(dim=over).abs().max()) < 1e-3
+        assert float((y.std(dim=over) - 1).abs().max()) < 0.1
+    running = SpeechFrontend(normalisation="running")
+    running(x, lengths)
+    louder, _ = running.eval()(x * 8, lengths)
+    assert float(louder[:, 0].mean()) > 2 * float(louder[:, -1].mean()) > 0  # gets used to a louder voice
+
+
+def test_spec_augment_blanks_out_bands_and_frames_within_the_length_in_training_only():
+    torch.manual_seed(0)
+    frontend = SpeechFrontend(spec_augment=SpecAugment(1, 20, 1, 40, 0.3))
+    x, lengths = torch.randn(8, 16_000, 1), torch.full((8,), 16_000)
+    masked, _ = frontend(x, lengths)
+    blank = masked == 0
+    bands, frames = blank.all(dim=1).sum(1), blank.all(dim=2).sum(1)
+    assert 0 < bands.max() <= 21
+    assert 0 < frames.max() <= 31
+    assert not (frontend.eval()(x, lengths)[0] == 0).all(dim=1).any()
+
+
+@pytest.mark.parametrize("kind", ["speed", "volume", "noise", "reverberation"])
+def test_each_variation_changes_a_recording_and_keeps_it_sound(kind):
+    settings = dict.fromkeys(("speed", "volume", "noise", "reverberation"), 0.0) | {kind: 1.0}
+    torch.manual_seed(1)
+    x = torch.randn(8000, 1) * 0.1
+    varied = [vary_recording(x, Variation(**settings), RATE) for _ in range(6)]
+    assert all(v.isfinite().all() for v in varied)
+    lengths = {len(v) for v in varied}
+    assert lengths <= {8889, 8422, 8000, 7620, 7273, 7619, 8888, 8421}
+    if kind == "speed":
+        assert len(lengths) > 1
+    else:
+        assert all(not torch.equal(v, x) for v in varied)
+    if kind == "noise":
+        ratio = [float((v - x).norm() / x.norm()) for v in varied]
+        assert all(0.009 < r < 0.33 for r in ratio)  # 40 to 10 dB below the voice
+
+
+def test_two_processes_would_learn_the_statistics_of_one():
+    torch.manual_seed(0)
+    x = torch.randn(4, 16_000, 1)
+    together, apart = SpeechFrontend(normalisation="global"), SpeechFrontend(normalisation="global")
+    together(x, torch.full((4,), 16_000))
+    apart(x[:1], torch.full((1,), 16_000))
+    apart(x[1:], torch.full((3,), 16_000))
+    torch.testing.assert_close(together.mean, apart.mean)
+    torch.testing.assert_close(together.variance, apart.variance, rtol=1e-4, atol=1e-4)
