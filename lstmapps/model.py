@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lstmapps import package as packages
 from lstmapps import streaming
-from lstmapps.ctc import greedy_spans
+from lstmapps.ctc import Span, greedy_spans
 from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
 from lstmapps.nn import CTCNetwork
@@ -25,7 +25,7 @@ from lstmapps.predictions import Failure, Piece, Prediction
 from lstmapps.reading import Reader, align, prediction_of, reader
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
-Decoder = Literal["greedy", "beam"]
+Decoder = Literal["greedy", "beam", "transducer"]
 _HUB = "hf://"
 _WINDOW, _COUNT = 32, 512  # so many batches, or inputs, are sorted by length together before they are batched
 _LONG = 5  # batches: inputs of more steps are read in blocks
@@ -238,6 +238,7 @@ class Model:
         return replace(sample, size=len(x)), x
 
     def _is_long(self, sample: Sample) -> bool:
+        """Tell whether a sample is read in blocks, by the CTC head whatever the decoder."""
         return (sample.size or 0) > _LONG * self.domain.batch_steps and streaming.streams(self.network)
 
     @torch.inference_mode()
@@ -245,8 +246,14 @@ class Model:
         if items[0][1] is None:
             return [self._read_long(sample, read) for sample, _ in items]
         x, lengths = pad([tensor for _, tensor in items if tensor is not None])
-        logits, steps = self.network(x.to(self._device), lengths.to(self._device))
-        return list(read.read(logits, steps, [sample for sample, _ in items]))
+        samples = [sample for sample, _ in items]
+        y, logits, _, steps = self.network.forward_all(x.to(self._device), lengths.to(self._device))
+        if read.decoder != "transducer":
+            return list(read.read(logits, steps, samples))
+        assert self.network.transducer is not None
+        found = self.network.transducer.greedy(y, steps)
+        spans = [[Span(symbol, step, step + 1, score) for symbol, step, score in row] for row in found]
+        return list(read.readings(spans, steps, samples))
 
     def _read_long(self, sample: Sample, read: Reader) -> Prediction | Failure:
         """Read a sample in blocks, in bounded memory; cut where nothing is said, each part is decoded by itself."""
@@ -285,6 +292,8 @@ class Model:
 
     def _reader(self, decoder: str | None, n_best: int = 1, hot_words: Sequence[str] = ()) -> Reader:
         decoder = decoder or self.config["decoder"]["name"]
+        if decoder == "transducer" and self.network.transducer is None:
+            raise UserError(f"{self.name} has no transducer; choose greedy or beam")
         model = self.language_model
         return reader(self.config, self.vocabulary, decoder, language_model=model, n_best=n_best, hot_words=hot_words)
 

@@ -23,21 +23,38 @@ from lstmapps.text import BLANK, Normalisation, Vocabulary
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads logits greedily, or with the beam search if `beam` is more than 0."""
+    """Reads logits greedily or with the beam search, or takes what a transducer has found."""
 
     vocabulary: Vocabulary
     calibration: Calibration
-    beam: int = 0
+    decoder: str = "greedy"
+    beam: int = 16
     n_best: int = 1
     language_model: LanguageModel | None = None
 
     def read(self, logits: Tensor, steps: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
         """Return what logits (batch, steps, symbols) of measured samples say."""
+        if self.decoder != "beam":
+            return self.readings(greedy_spans(logits, steps, BLANK), steps, samples)
+        found = beam_search(logits, steps, max(self.beam, self.n_best), self.n_best, BLANK, self.language_model)
+        spans = align(logits, steps, [list(hypotheses[0].symbols) for hypotheses in found])
+        return self.readings(spans, steps, samples, [hypotheses[1:] for hypotheses in found])
+
+    def readings(
+        self,
+        spans: Sequence[Sequence[Span]],
+        steps: Tensor,
+        samples: Sequence[Sample],
+        others: Sequence[Sequence[Hypothesis]] | None = None,
+    ) -> list[Prediction]:
+        """Return the predictions that spans of symbols make up, and other readings of each sample."""
         predictions = []
-        for sample, (spans, others), count in zip(samples, self._decode(logits, steps), steps.tolist(), strict=True):
+        counts = steps.tolist()
+        for i, (sample, found) in enumerate(zip(samples, spans, strict=True)):
             size = sample.size or 1
-            characters = self.pieces(spans, size / max(1, count), size)
-            alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in others]
+            characters = self.pieces(found, size / max(1, counts[i]), size)
+            more = others[i] if others else []
+            alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in more]
             predictions.append(prediction_of(sample, characters, alternatives))
         return predictions
 
@@ -60,14 +77,6 @@ class Reader:
             symbol = self.vocabulary.symbols[span.symbol - 1]
             pieces.append(Piece(symbol, offset + start, offset + end, self.calibration(span.score)))
         return pieces
-
-    def _decode(self, logits: Tensor, steps: Tensor) -> list[tuple[list[Span], list[Hypothesis]]]:
-        """Return the spans of each row's best reading, and its other readings."""
-        if not self.beam:
-            return [(spans, []) for spans in greedy_spans(logits, steps, BLANK)]
-        found = beam_search(logits, steps, max(self.beam, self.n_best), self.n_best, BLANK, self.language_model)
-        spans = align(logits, steps, [list(hypotheses[0].symbols) for hypotheses in found])
-        return [(s, hypotheses[1:]) for s, hypotheses in zip(spans, found, strict=True)]
 
 
 def align(logits: Tensor, steps: Tensor, texts: Sequence[Sequence[int]]) -> list[list[Span]]:
@@ -98,8 +107,8 @@ def reader(
 ) -> Reader:
     """Return the reader of a package: its calibration, and for the beam search its language model and hot words."""
     calibration = Calibration(*config.get("confidence", {}).get("character", (1.0, 0.0)))
-    if decoder == "greedy":
-        return Reader(vocabulary, calibration)
+    if decoder != "beam":
+        return Reader(vocabulary, calibration, decoder)
     settings = config["decoder"]
     models: list[LanguageModel] = []
     if language_model is not None:
@@ -110,4 +119,4 @@ def reader(
     if hot_words:
         normalisation = Normalisation(**config["normalisation"])
         models.append(HotWords([normalisation(word) for word in hot_words], vocabulary))
-    return Reader(vocabulary, calibration, int(settings["beam"]), n_best, Together(models) if models else None)
+    return Reader(vocabulary, calibration, "beam", int(settings["beam"]), n_best, Together(models) if models else None)

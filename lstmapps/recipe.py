@@ -218,6 +218,7 @@ def _package_config(name: str, config: dict[str, Any], task: CTCTask) -> dict[st
             "encoder": model["encoder"],
             "symbols": len(task.vocabulary),
             "auxiliary": task.auxiliary > 0,
+            "transducer": model["transducer"],
         },
     }
     return {
@@ -227,7 +228,7 @@ def _package_config(name: str, config: dict[str, Any], task: CTCTask) -> dict[st
         "domain": data["domain"],
         "network": network,
         "normalisation": asdict(task.normalisation),
-        "decoder": {"name": "greedy", "beam": 16},
+        "decoder": {"name": "transducer" if model["transducer"] else "greedy", "beam": 16},
     }
 
 

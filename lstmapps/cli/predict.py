@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--microphone", action="store_true", help="listen to the microphone, until Ctrl-C")
     parser.add_argument("--format", default="text", help="text, jsonl, or one of the domain's formats (see `info`)")
     parser.add_argument("--output", help="write to this file, or into this folder (with / at its end) a file a source")
-    parser.add_argument("--decoder", choices=("greedy", "beam"), help="how the network's output is read")
+    parser.add_argument("--decoder", choices=("greedy", "beam", "transducer"), help="how the network's output is read")
     parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
     parser.add_argument("--hot-word", action="append", default=[], help="favour this word (beam search; repeatable)")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")

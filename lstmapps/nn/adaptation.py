@@ -18,6 +18,11 @@ def change_symbols(network: CTCNetwork, sources: Sequence[int | None]) -> None:
     _change_rows(network.head, sources)
     if network.auxiliary_head is not None:
         _change_rows(network.auxiliary_head, sources)
+    if network.transducer is not None:
+        _change_rows(network.transducer.head, sources)
+        embedding = network.transducer.embedding
+        embedding.weight = nn.Parameter(_rows(embedding.weight.detach(), sources))
+        embedding.num_embeddings = len(sources)
 
 
 def _change_rows(layer: nn.Linear | nn.Conv1d, sources: Sequence[int | None]) -> None:

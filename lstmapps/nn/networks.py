@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lstmapps.nn.encoders import ConvRecurrentEncoder
+from lstmapps.nn.transducer import Transducer
 
 
 class CTCNetwork(nn.Module):
@@ -16,19 +17,27 @@ class CTCNetwork(nn.Module):
 
     forward(x, lengths) takes raw inputs (batch, time, features) and returns `(logits, lengths)`,
     logits (batch, steps, symbols). With `auxiliary`, a second head reads the encoder's convolutions
-    directly, and `forward_both` returns its logits too: trained beside the first it makes the
+    directly, and `forward_all` returns its logits too: trained beside the first it makes the
     convolutions useful early (Retsinas et al. 2022, "Best practices for a handwritten text
-    recognition system", section 3.3).
+    recognition system", section 3.3). With `transducer`, the size of its layers, an RNN transducer stands
+    beside the head on the same encoder.
     """
 
     def __init__(
-        self, frontend: nn.Module, encoder: ConvRecurrentEncoder, symbols: int, *, auxiliary: bool = False
+        self,
+        frontend: nn.Module,
+        encoder: ConvRecurrentEncoder,
+        symbols: int,
+        *,
+        auxiliary: bool = False,
+        transducer: int = 0,
     ) -> None:
         super().__init__()
         self.frontend = frontend
         self.encoder = encoder
         self.head = nn.Linear(encoder.output_size, symbols)
         self.auxiliary_head = nn.Conv1d(encoder.feature_size, symbols, 3, padding=1) if auxiliary else None
+        self.transducer = Transducer(encoder.output_size, symbols, transducer) if transducer else None
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return how many steps come out for raw inputs of these lengths."""
@@ -39,10 +48,10 @@ class CTCNetwork(nn.Module):
         y, _, lengths = self.encoder(*self.frontend(x, lengths))
         return self.head(y), lengths
 
-    def forward_both(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return `(logits, auxiliary logits or None, lengths)`."""
+    def forward_all(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """Return `(encoded steps, logits, auxiliary logits or None, lengths)`."""
         y, features, lengths = self.encoder(*self.frontend(x, lengths))
         auxiliary = None
         if self.auxiliary_head is not None:
             auxiliary = self.auxiliary_head(features.transpose(1, 2)).transpose(1, 2)
-        return self.head(y), auxiliary, lengths
+        return y, self.head(y), auxiliary, lengths

@@ -34,6 +34,8 @@ class CTCTask(LightningModule):
     greedily and logs `validation_cer` and `validation_wer`, in percent.
 
     auxiliary: weight of the loss of a second head on the encoder's convolutions; 0 leaves it out.
+    transducer: size of an RNN transducer that is trained beside the head on the same encoder, and by
+        which the model then reads; 0 leaves it out.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class CTCTask(LightningModule):
         normalisation: Normalisation = Normalisation(),
         optimisation: Optimisation = Optimisation(),
         auxiliary: float = 0.0,
+        transducer: int = 0,
     ) -> None:
         super().__init__()
-        self.network = CTCNetwork(frontend, encoder, len(vocabulary), auxiliary=auxiliary > 0)
+        self.network = CTCNetwork(frontend, encoder, len(vocabulary), auxiliary=auxiliary > 0, transducer=transducer)
         self.vocabulary = vocabulary
         self.normalisation = normalisation
         self.optimisation = optimisation
@@ -54,27 +57,35 @@ class CTCTask(LightningModule):
         self.readings: list[Reading] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits, auxiliary, lengths = self.network.forward_both(batch.x, batch.lengths)
-        loss = self._loss(logits, lengths, batch)
+        y, logits, auxiliary, lengths = self.network.forward_all(batch.x, batch.lengths)
+        loss = self._loss(ctc_loss(logits, lengths, batch.targets, batch.target_lengths), batch)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.lengths))
         if auxiliary is not None:
-            loss = loss + self.auxiliary * self._loss(auxiliary, lengths, batch)
+            losses = ctc_loss(auxiliary, lengths, batch.targets, batch.target_lengths)
+            loss = loss + self.auxiliary * self._loss(losses, batch)
+        if self.network.transducer is not None:
+            losses = self.network.transducer.losses(y, lengths, batch.targets, batch.target_lengths)
+            loss = loss + self._loss(losses, batch)
         return loss
 
-    def _loss(self, logits: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+    def _loss(self, losses: Tensor, batch: Batch) -> Tensor:
+        """Return the sum of losses (batch,) over the mean number of symbols a process has."""
         total = batch.target_lengths.sum()
         if self.trainer.world_size > 1:
             total = self.trainer.strategy.reduce(total.float(), reduce_op="mean")
-        losses = ctc_loss(logits, lengths, batch.targets, batch.target_lengths)
         return losses.sum() / total
 
     def on_validation_epoch_start(self) -> None:
         self.readings = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits, lengths = self.network(batch.x, batch.lengths)
-        for sample, hypothesis in zip(batch.samples, greedy_decode(logits, lengths), strict=True):
-            reading = self.normalisation(self.vocabulary.decode(hypothesis.symbols))
+        y, logits, _, lengths = self.network.forward_all(batch.x, batch.lengths)
+        if self.network.transducer is not None:
+            read = [tuple(s for s, _, _ in row) for row in self.network.transducer.greedy(y, lengths)]
+        else:
+            read = [hypothesis.symbols for hypothesis in greedy_decode(logits, lengths)]
+        for sample, symbols in zip(batch.samples, read, strict=True):
+            reading = self.normalisation(self.vocabulary.decode(symbols))
             self.readings.append(Reading(sample.id, sample.text or "", reading))
 
     def on_validation_epoch_end(self) -> None:
@@ -97,7 +108,8 @@ class CTCTask(LightningModule):
         for index in range(stack.num_layers):
             norm = [] if stack.norms is None else [stack.norms[index]]
             levels.append(nn.ModuleList([*stack.at(index), *norm]))
-        top = [network.head, network.auxiliary_head, network.encoder.projection]
+        top: list[nn.Module | None] = [network.head, network.auxiliary_head, network.transducer]
+        top += [network.encoder.look_ahead, network.encoder.projection]
         levels.append(nn.ModuleList([part for part in top if part is not None]))
         return levels
 

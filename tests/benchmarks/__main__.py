@@ -1,12 +1,18 @@
-"""Run every benchmark, or those named: `python -m tests.benchmarks [layers training prediction start]`."""
+"""Run every benchmark, or those named: `python -m tests.benchmarks [layers training prediction speech start]`."""
 
 import sys
 
 import torch
 
-from tests.benchmarks import layers, prediction, start, training
+from tests.benchmarks import layers, prediction, speech, start, training
 
-BENCHMARKS = {"layers": layers.run, "training": training.run, "prediction": prediction.run, "start": start.run}
+BENCHMARKS = {
+    "layers": layers.run,
+    "training": training.run,
+    "prediction": prediction.run,
+    "speech": speech.run,
+    "start": start.run,
+}
 
 if __name__ == "__main__":
     torch.set_num_threads(2)

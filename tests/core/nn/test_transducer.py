@@ -1,0 +1,59 @@
+"""The transducer: its loss against brute force over all alignments, and that it learns to read."""
+
+import itertools
+import math
+
+import torch
+
+from lstmapps.nn.transducer import Transducer
+
+
+def brute_force(transducer, y, targets):
+    """Sum the probability of every way to interleave the targets with a blank for each step."""
+    symbols = torch.tensor([[0, *targets]])
+    g, _ = transducer.prediction(transducer.embedding(symbols))
+    hidden = transducer.from_encoder(y)[0].unsqueeze(1) + transducer.from_prediction(g)[0].unsqueeze(0)
+    scores = transducer.head(hidden.tanh()).log_softmax(dim=2)
+    steps, total = y.shape[1], []
+    for places in itertools.combinations_with_replacement(range(steps), len(targets)):
+        score, u = 0.0, 0
+        for step in range(steps):
+            while u < len(targets) and places[u] == step:
+                score += scores[step, u, targets[u]].item()
+                u += 1
+            score += scores[step, u, 0].item()
+        total.append(score)
+    return -math.log(sum(math.exp(score) for score in total))
+
+
+def test_the_loss_is_the_sum_over_all_alignments():
+    torch.manual_seed(0)
+    transducer = Transducer(5, 4, 6)
+    y, lengths = torch.randn(2, 4, 5), torch.tensor([4, 3])
+    targets, target_lengths = torch.tensor([[1, 1, 3], [2, 0, 0]]), torch.tensor([3, 1])
+    losses = transducer.losses(y, lengths, targets, target_lengths)
+    expected = [brute_force(transducer, y[:1], [1, 1, 3]), brute_force(transducer, y[1:, :3], [2])]
+    torch.testing.assert_close(losses.detach(), torch.tensor(expected), atol=1e-4, rtol=1e-4)
+
+
+def test_it_learns_to_read_and_rows_do_not_disturb_each_other():
+    torch.manual_seed(0)
+    transducer = Transducer(4, 4, 16)
+    texts = [[1, 2, 2], [3], [2, 1]]
+    y = torch.zeros(3, 6, 4)
+    for row, text in enumerate(texts):
+        for place, symbol in enumerate(text):
+            y[row, 2 * place, symbol] = 1.0
+    lengths, target_lengths = torch.tensor([6, 2, 4]), torch.tensor([3, 1, 2])
+    targets = torch.tensor([[1, 2, 2], [3, 0, 0], [2, 1, 0]])
+    optimiser = torch.optim.Adam(transducer.parameters(), lr=0.02)
+    for _ in range(100):
+        optimiser.zero_grad()
+        transducer.losses(y, lengths, targets, target_lengths).sum().backward()
+        optimiser.step()
+    with torch.no_grad():
+        found = transducer.greedy(y, lengths)
+        alone = transducer.greedy(y[1:2, :2], lengths[1:2])
+    assert [[symbol for symbol, _, _ in row] for row in found] == texts
+    assert [p[:2] for p in alone[0]] == [p[:2] for p in found[1]]
+    assert all(step < length for row, length in zip(found, (6, 2, 4), strict=True) for _, step, _ in row)
