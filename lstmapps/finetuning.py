@@ -19,7 +19,7 @@ from lstmapps.nn.adaptation import change_symbols
 from lstmapps.recipe import TRAINER_DEFAULTS, Run, Trained, parse_data, progress, train
 from lstmapps.tasks import CTCTask
 from lstmapps.tasks.optimisation import Optimisation
-from lstmapps.text import Vocabulary, VocabularyChange
+from lstmapps.text import VocabularyChange
 
 _DATA: dict[str, Any] = {"holdout": 0.15, "batch_steps": 8000}
 _TRAINER: dict[str, Any] = {"max_epochs": 40, "gradient_clip_val": 5.0}
@@ -57,11 +57,7 @@ def finetune(
     settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]
     parsed = parse_data(defaults, [*settings, *overrides], extra)
     data = parsed["data"]
-    vocabulary = Vocabulary(
-        model.vocabulary.symbols
-        + tuple(symbol for symbol in data.vocabulary.symbols if symbol not in model.vocabulary.symbols),
-        model.vocabulary.unicode_form,
-    )
+    vocabulary = model.vocabulary.extended(data.vocabulary.symbols)
     change = VocabularyChange.between(model.vocabulary, vocabulary)
     data.vocabulary = vocabulary
     data.prepare(model.network.output_lengths)

@@ -144,8 +144,8 @@ class Model:
             (spans,) = align(logits.unsqueeze(0), steps, [symbols])
         except ValueError:
             raise UserError(f"{sample.id} is too short for its text; check that they belong together") from None
-        size = sample.size or 1
-        return prediction_of(sample, self._reader("greedy").pieces(spans, size / len(logits), size))
+        (aligned,) = self._reader("greedy").readings([spans], steps, [sample])
+        return aligned
 
     @property
     def streams_exactly(self) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 from lstmapps.confidence import Calibration
 from lstmapps.ctc import Hypothesis, LanguageModel, Span, beam_search, forced_align, greedy_spans
 from lstmapps.data.samples import Sample
+from lstmapps.errors import UserError
 from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion, parse_arpa
 from lstmapps.package import LANGUAGE_MODEL
 from lstmapps.predictions import Piece, Prediction, words_of
@@ -53,6 +54,8 @@ class Reader:
         for i, (sample, found) in enumerate(zip(samples, spans, strict=True)):
             size = sample.size or 1
             characters = self.pieces(found, size / max(1, counts[i]), size)
+            if self.vocabulary.scores is not None and characters and characters[0].text == " ":
+                characters = characters[1:]  # the mark that begins the first word
             more = others[i] if others else []
             alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in more]
             predictions.append(prediction_of(sample, characters, alternatives))
@@ -74,8 +77,11 @@ class Reader:
             if i + 1 < len(spans):
                 right = min(right, (span.end + spans[i + 1].start) / 2)
             start, end = max(0.0, left * scale), min(size, right * scale)
-            symbol = self.vocabulary.symbols[span.symbol - 1]
-            pieces.append(Piece(symbol, offset + start, offset + end, self.calibration(span.score)))
+            text, confidence = self.vocabulary.text_of(span.symbol), self.calibration(span.score)
+            each = (end - start) / len(text)  # what is written together shares its time
+            for place, character in enumerate(text):
+                begin = offset + start + place * each
+                pieces.append(Piece(character, begin, begin + each, confidence))
         return pieces
 
 
@@ -111,6 +117,8 @@ def reader(
         return Reader(vocabulary, calibration, decoder)
     settings = config["decoder"]
     models: list[LanguageModel] = []
+    if vocabulary.scores is not None and hot_words:
+        raise UserError(f"{config['name']} writes pieces of words, which hot words cannot favour; leave them out")
     if language_model is not None:
         use = settings["language_model"]
         fusion = CharacterFusion if use["units"] == "characters" else WordFusion

@@ -14,6 +14,7 @@ from lstmapps.evaluation import Evaluation, evaluate, record
 from lstmapps.language_model import character_tokens, estimate, write_arpa
 from lstmapps.model import Model
 from lstmapps.package import LANGUAGE_MODEL
+from lstmapps.text import Vocabulary
 
 Units = Literal["characters", "words"]
 ORDERS: dict[Units, int] = {"characters": 6, "words": 3}
@@ -51,7 +52,9 @@ def tune(
     report: takes a line about each setting tried. Raises UserError, and leaves the model as it was, if
     greedy reading is not beaten.
     """
-    cut = character_tokens if units == "characters" else str.split
+    if units == "words" and model.vocabulary.scores is not None:
+        raise UserError(f"{model.name} writes pieces of words; count them, with --units characters")
+    cut = _cut(model.vocabulary, units)
     own = model.config["decoder"], model.language_model
     before = evaluate(model, held_out, "greedy")
     with tempfile.TemporaryDirectory() as folder:
@@ -91,3 +94,12 @@ def tune(
     model.config["decoder"] = {**own[0], "language_model": {"units": units, "weight": weight, "bonus": bonus}}
     record(model, "validation", after, "beam")
     return Tuned(model, before, after, weight, bonus)
+
+
+def _cut(vocabulary: Vocabulary, units: Units) -> Callable[[str], list[str]]:
+    """Return what cuts a text into what is counted: words, or the symbols that the model writes."""
+    if units == "words":
+        return str.split
+    if vocabulary.scores is None:
+        return character_tokens
+    return lambda text: [vocabulary.symbols[index - 1] for index in vocabulary.encode(text)]

@@ -46,6 +46,7 @@ class SequenceData(LightningDataModule):
         held out together, and a group of the training part in another part is reported as a leak.
     batch_steps: the padded size of a batch over all processes, in steps of the raw input.
     normalisation: what is done to every text.
+    units: how many pieces of words the vocabulary has, about (needs sentencepiece); 0 for characters.
     workers: processes that load and augment; 0 does it in the training process.
     skip_bad: go on without unusable samples instead of stopping.
     """
@@ -64,6 +65,7 @@ class SequenceData(LightningDataModule):
         group: str = EACH,
         batch_steps: int = 16_000,
         normalisation: Normalisation = Normalisation(),
+        units: int = 0,
         augment: bool = True,
         workers: int = 0,
         skip_bad: bool = False,
@@ -76,6 +78,7 @@ class SequenceData(LightningDataModule):
         self.holdout, self.group = holdout, group
         self.batch_steps = batch_steps
         self.normalisation = normalisation
+        self.units = units
         self.augment = augment
         self.workers = workers
         self.skip_bad = skip_bad
@@ -90,7 +93,7 @@ class SequenceData(LightningDataModule):
     def vocabulary(self) -> Vocabulary:
         """The symbols of the training texts, held-out ones included."""
         texts = (sample.text or "" for sample in self._training_samples)
-        return Vocabulary.learn(texts, self.normalisation.unicode_form)
+        return Vocabulary.learn(texts, self.normalisation.unicode_form, self.units)
 
     def prepare(
         self,

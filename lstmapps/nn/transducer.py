@@ -35,6 +35,7 @@ class Transducer(nn.Module):
             from torchaudio.functional import rnnt_loss
         except (ImportError, OSError) as error:
             raise UserError(f"a transducer is trained with torchaudio, which cannot be imported ({error})") from None
+        y, targets = y[:, : int(lengths.max())], targets[:, : int(target_lengths.max())]
         start = targets.new_zeros(len(targets), 1)
         g, _ = self.prediction(self.embedding(torch.cat([start, targets], dim=1)))
         hidden = self.from_encoder(y).unsqueeze(2) + self.from_prediction(g).unsqueeze(1)

@@ -11,35 +11,54 @@ from typing import get_args
 
 from lstmapps.errors import UserError
 from lstmapps.text.normalisation import UnicodeForm
+from lstmapps.text.pieces import SPACE, learn_pieces, split
 
 BLANK = 0
 """The index of the CTC blank in every vocabulary."""
 
 
 class Vocabulary:
-    """Symbols (single characters) at indices 1, 2, …; index 0 is the blank.
+    """Symbols at indices 1, 2, …; index 0 is the blank.
 
     Symbols are characters of texts in `unicode_form`, and texts are brought into it before they are
-    looked up: `é` is found whether it was typed as one character or as two.
+    looked up: `é` is found whether it was typed as one character or as two. With `scores`, the
+    log-probability of each, symbols are pieces of words (see `lstmapps.text.pieces`).
     """
 
-    def __init__(self, symbols: Sequence[str], unicode_form: UnicodeForm = "NFC") -> None:
+    def __init__(
+        self, symbols: Sequence[str], unicode_form: UnicodeForm = "NFC", scores: Sequence[float] | None = None
+    ) -> None:
         if len(set(symbols)) != len(symbols):
             raise ValueError("a vocabulary holds each symbol once")
+        if scores is not None and len(scores) != len(symbols):
+            raise ValueError("each piece has one score")
+        self.scores = None if scores is None else tuple(scores)
         self.symbols = tuple(symbols)
         self.unicode_form = unicode_form
+        self._pieces = {} if self.scores is None else dict(zip(self.symbols, self.scores, strict=True))
         self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
 
     @classmethod
-    def learn(cls, texts: Iterable[str], unicode_form: UnicodeForm = "NFC") -> Vocabulary:
-        """Return the characters of the texts, in code-point order."""
-        characters = {character for text in texts for character in unicodedata.normalize(unicode_form, text)}
-        return cls(sorted(characters), unicode_form)
+    def learn(cls, texts: Iterable[str], unicode_form: UnicodeForm = "NFC", units: int = 0) -> Vocabulary:
+        """Return the characters of the texts, in code-point order, or about `units` pieces of their words."""
+        normalised = [unicodedata.normalize(unicode_form, text) for text in texts]
+        if units:
+            pieces = learn_pieces(normalised, units)
+            return cls(list(pieces), unicode_form, list(pieces.values()))
+        return cls(sorted({character for text in normalised for character in text}), unicode_form)
+
+    def extended(self, symbols: Iterable[str]) -> Vocabulary:
+        """Return this vocabulary with further characters behind its own symbols."""
+        own = set(self.symbols) | (set() if self.scores is None else {" "})
+        added = tuple(symbol for symbol in symbols if symbol not in own)
+        if self.scores is None:
+            return Vocabulary(self.symbols + added, self.unicode_form)
+        return Vocabulary(self.symbols + added, self.unicode_form, self.scores + (min(self.scores),) * len(added))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        return (self.symbols, self.unicode_form) == (other.symbols, other.unicode_form)
+        return (self.symbols, self.unicode_form, self.scores) == (other.symbols, other.unicode_form, other.scores)
 
     def __hash__(self) -> int:
         return hash((self.symbols, self.unicode_form))
@@ -50,19 +69,31 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return the indices of a text's symbols; raises KeyError on an unknown one (see `unknown`)."""
-        return [self._index[character] for character in unicodedata.normalize(self.unicode_form, text)]
+        text = unicodedata.normalize(self.unicode_form, text)
+        if self.scores is None:
+            return [self._index[character] for character in text]
+        return [self._index[piece] for piece in split(text, self._pieces)]
 
     def unknown(self, text: str) -> list[str]:
         """Return the characters of a text that are not in the vocabulary, each once, in order."""
         characters = dict.fromkeys(unicodedata.normalize(self.unicode_form, text))
+        if self.scores is not None:
+            characters.pop(" ", None)
         return [character for character in characters if character not in self._index]
 
     def decode(self, indices: Iterable[int]) -> str:
         """Return the text of indices; blanks are left out."""
-        return "".join(self.symbols[i - 1] for i in indices if i != BLANK)
+        return "".join(self.text_of(i) for i in indices if i != BLANK).removeprefix("" if self.scores is None else " ")
+
+    def text_of(self, index: int) -> str:
+        """Return what a symbol writes; a piece that begins a word writes a space before it."""
+        symbol = self.symbols[index - 1]
+        return symbol if self.scores is None else symbol.replace(SPACE, " ")
 
     def save(self, path: Path) -> None:
-        content = {"unicode_form": self.unicode_form, "symbols": list(self.symbols)}
+        content: dict[str, object] = {"unicode_form": self.unicode_form, "symbols": list(self.symbols)}
+        if self.scores is not None:
+            content["scores"] = list(self.scores)
         path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -74,7 +105,8 @@ class Vocabulary:
                 raise ValueError("a symbol is not a character")
             if form not in get_args(UnicodeForm):
                 raise ValueError(f"unknown Unicode form {form!r}")
-            return cls(symbols, form)
+            scores = content.get("scores")
+            return cls(symbols, form, None if scores is None else [float(score) for score in scores])
         except FileNotFoundError:
             raise UserError(f"{path} is missing; the model package is incomplete, copy it again") from None
         except (ValueError, KeyError, TypeError) as error:

@@ -102,6 +102,21 @@ def test_a_recipe_on_a_few_files_in_its_layout(capsys, tmp_path, name):
     assert ("Streaming against offline" in report) == (name == "an4-streaming")
 
 
+def test_a_transducer_of_pieces_of_words(capsys, tmp_path):
+    an4(tmp_path / "data")
+    overrides = [f"--data.root={tmp_path / 'data'}", '--data.holdout=["mjbh"]']
+    options = ["--data.units=12", "--model.init_args.transducer=8"]
+    call(capsys, "train", "speech/an4", "--output", tmp_path / "run", *overrides, *options, *SMALL)
+    model = Model.load(tmp_path / "run" / "model")
+    assert model.config["decoder"]["name"] == "transducer"
+    assert model.vocabulary.scores is not None
+    tested = json.loads(call(capsys, "test", tmp_path / "run/model", overrides[0], "--json"))
+    assert tested["samples"] == 3
+    call(capsys, "test", tmp_path / "run/model", overrides[0], "--decoder", "greedy")
+    listed = next(iter(model.domain.read(str(tmp_path / "data" / "test.tsv"))))
+    assert model.align(listed).text == "Y E S"
+
+
 def test_spoken_digits(capsys, tmp_path):
     counts = [f"--data.{part}.init_args.count=8" for part in ("train", "validation")]
     call(capsys, "train", "speech/spoken-digits", "--output", tmp_path / "run", *counts, *SMALL)

@@ -106,3 +106,38 @@ def test_more_lines_give_a_narrower_interval():
 def test_nothing_to_compare_is_refused(references, hypotheses):
     with pytest.raises(ValueError, match=r"references"):
         error_rate(references, hypotheses)
+
+
+TEXTS = [f"{a} {b} WARDS" for a in ("SEVEN", "EIGHT", "NINE") for b in ("TEEN", "TY", "SEVENTY")] * 8
+
+
+def test_pieces_split_a_text_as_sentencepiece_does():
+    import io
+
+    import sentencepiece
+
+    vocabulary = Vocabulary.learn(TEXTS, units=24)
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=trained, vocab_size=24, character_coverage=1.0,
+        normalization_rule_name="identity", hard_vocab_limit=False, bos_id=-1, eos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    oracle = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    for text in [*TEXTS, "SEVENTEEN TY", "WARDS"]:
+        symbols = [vocabulary.symbols[i - 1] for i in vocabulary.encode(text)]
+        assert symbols == oracle.encode(text, out_type=str)
+        assert vocabulary.decode(vocabulary.encode(text)) == text
+    assert max(map(len, vocabulary.symbols)) > 2
+
+
+def test_pieces_know_their_characters_and_travel(tmp_path):
+    vocabulary = Vocabulary.learn(TEXTS, units=24)
+    assert vocabulary.unknown("SEVEN XYZ") == ["X", "Z"]
+    assert vocabulary.encode("") == []
+    with pytest.raises(KeyError):
+        vocabulary.encode("X")
+    vocabulary.save(tmp_path / "v.json")
+    assert Vocabulary.load(tmp_path / "v.json") == vocabulary
+    wider = vocabulary.extended("NX ")
+    assert wider.decode(wider.encode("X SEVEN")) == "X SEVEN"
+    assert len(wider) == len(vocabulary) + 1
