@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +21,12 @@ from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
 from lstmapps.nn import CTCNetwork
 from lstmapps.package import Package
-from lstmapps.plugins import Domain, find
+from lstmapps.plugins import Domain
 from lstmapps.predictions import Failure, Piece, Prediction
 from lstmapps.reading import Reader, align, prediction_of, reader
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
 Decoder = Literal["greedy", "beam", "transducer"]
-_HUB = "hf://"
 _WINDOW, _COUNT = 32, 512  # so many batches, or inputs, are sorted by length together before they are batched
 _LONG = 5  # batches: inputs of more steps are read in blocks
 _PART = 3000  # steps of a long input that are decoded together, about
@@ -73,7 +73,7 @@ class Model:
 
         device: where it runs; by default a GPU if there is one. Raises UserError.
         """
-        folder = package_folder(name)
+        folder = packages.package_folder(name)
         package = packages.read(folder)
         network = packages.construct(package.config["network"])
         packages.load_weights(network, package.weights, folder)
@@ -261,7 +261,7 @@ class Model:
         begin, scale = 0, self._scale
         waiting: list[Tensor] = []
         try:
-            for logits in (*self._logits(sample), None):
+            for logits in chain(self._logits(sample), [None]):
                 waiting += [] if logits is None else [logits]
                 held = torch.cat(waiting)
                 if logits is not None and len(held) < _PART:
@@ -296,30 +296,6 @@ class Model:
             raise UserError(f"{self.name} has no transducer; choose greedy or beam")
         model = self.language_model
         return reader(self.config, self.vocabulary, decoder, language_model=model, n_best=n_best, hot_words=hot_words)
-
-
-def package_folder(name: str | Path) -> Path:
-    """Return the folder of a model given by its path, its name, or its address on a model hub."""
-    if str(name).startswith(_HUB):
-        return _fetched(str(name))
-    path = Path(name).expanduser()
-    if path.is_dir() or isinstance(name, Path) or str(name).startswith((".", "/", "~")):
-        return path
-    return find("model", str(name))
-
-
-def _fetched(address: str) -> Path:
-    """Fetch `hf://owner/name` or `hf://owner/name@revision`, or what has changed of it; return its folder."""
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise UserError(f"{address} lies on a model hub; to reach it, pip install 'lstmapps[hub]'") from None
-    repository, _, revision = address.removeprefix(_HUB).partition("@")
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(packages.FILES)))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{address} could not be fetched ({reason}); check the name and the connection") from None
 
 
 def _windows(samples: Iterable[Sample | Failure], steps: int) -> Iterator[list[Sample | Failure]]:

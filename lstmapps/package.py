@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lstmapps.errors import UserError
-from lstmapps.plugins import allowed_packages
+from lstmapps.plugins import allowed_packages, find
 from lstmapps.text import Vocabulary
 
 FORMAT = 1
 """The newest package format this version reads and the one it writes; see `read`."""
 
 
+_HUB = "hf://"
 LANGUAGE_MODEL = "language_model.arpa.gz"
 FILES = ("config.yaml", "weights.safetensors", "vocabulary.json", "results.json", "README.md", LANGUAGE_MODEL)
 """What a package consists of; the language model is optional."""
@@ -44,6 +45,30 @@ class Package:
     vocabulary: Vocabulary
     results: dict[str, Any] = field(default_factory=dict)
     language_model: bytes | None = None
+
+
+def package_folder(name: str | Path) -> Path:
+    """Return the folder of a model given by its path, its name, or its address on a model hub."""
+    if str(name).startswith(_HUB):
+        return _fetched(str(name))
+    path = Path(name).expanduser()
+    if path.is_dir() or isinstance(name, Path) or str(name).startswith((".", "/", "~")):
+        return path
+    return find("model", str(name))
+
+
+def _fetched(address: str) -> Path:
+    """Fetch `hf://owner/name` or `hf://owner/name@revision`, or what has changed of it; return its folder."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise UserError(f"{address} lies on a model hub; to reach it, pip install 'lstmapps[hub]'") from None
+    repository, _, revision = address.removeprefix(_HUB).partition("@")
+    try:
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES)))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{address} could not be fetched ({reason}); check the name and the connection") from None
 
 
 def read(folder: Path) -> Package:

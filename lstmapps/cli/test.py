@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from lstmapps.data.checks import Problem, refuse, text_problems
     from lstmapps.evaluation import evaluate, record
-    from lstmapps.model import Model, package_folder
+    from lstmapps.model import Model
+    from lstmapps.package import package_folder
     from lstmapps.recipe import recipe_data
     from lstmapps.report import write_report
 
