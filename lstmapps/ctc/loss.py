@@ -9,12 +9,21 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def ctc_loss(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, blank: int = 0) -> Tensor:
+def ctc_loss(
+    logits: Tensor,
+    lengths: Tensor,
+    targets: Tensor,
+    target_lengths: Tensor,
+    blank: int = 0,
+    *,
+    zero_infinity: bool = False,
+) -> Tensor:
     """Return each sequence's -ln p(targets | logits), (batch,), in nats (Graves et al. 2006, eq. 12).
 
     logits (batch, time, symbols) are unnormalised; lengths (batch,); targets (batch, longest),
     padded with anything; target_lengths (batch,). Computed in float32 or better. A sequence that is
-    too short for its targets has probability zero and loss infinity: `steps_needed` tells before.
+    too short for its targets has probability zero and loss infinity, or with `zero_infinity` loss 0 and no
+    gradient: `steps_needed` tells before.
     """
     log_probabilities = logits.float() if logits.dtype.itemsize < 4 else logits
     return functional.ctc_loss(
@@ -24,6 +33,7 @@ def ctc_loss(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: T
         target_lengths,
         blank=blank,
         reduction="none",
+        zero_infinity=zero_infinity,
     )
 
 

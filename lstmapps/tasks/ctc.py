@@ -58,11 +58,10 @@ class CTCTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         y, logits, auxiliary, lengths = self.network.forward_all(batch.x, batch.lengths)
-        loss = self._loss(ctc_loss(logits, lengths, batch.targets, batch.target_lengths), batch)
+        loss = self._loss(_possible_losses(logits, lengths, batch), batch)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.lengths))
         if auxiliary is not None:
-            losses = ctc_loss(auxiliary, lengths, batch.targets, batch.target_lengths)
-            loss = loss + self.auxiliary * self._loss(losses, batch)
+            loss = loss + self.auxiliary * self._loss(_possible_losses(auxiliary, lengths, batch), batch)
         if self.network.transducer is not None:
             losses = self.network.transducer.losses(y, lengths, batch.targets, batch.target_lengths)
             loss = loss + self._loss(losses, batch)
@@ -112,6 +111,11 @@ class CTCTask(LightningModule):
         top += [network.encoder.look_ahead, network.encoder.projection]
         levels.append(nn.ModuleList([part for part in top if part is not None]))
         return levels
+
+
+def _possible_losses(logits: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+    """Return CTC losses (batch,), 0 where an input has become too short for its text by being varied."""
+    return ctc_loss(logits, lengths, batch.targets, batch.target_lengths, zero_infinity=True)
 
 
 def _gather(readings: list[Reading]) -> list[Reading]:

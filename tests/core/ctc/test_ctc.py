@@ -219,3 +219,14 @@ def test_alignment_equals_torchaudio(monkeypatch):
 def test_an_input_too_short_to_align_is_named():
     with pytest.raises(ValueError, match=r"rows \[1\]"):
         forced_align(torch.zeros(2, 4, 3), torch.tensor([4, 2]), torch.tensor([[1, 2], [1, 1]]), torch.tensor([2, 2]))
+
+
+def test_what_is_too_short_is_infinite_or_left_out_of_training():
+    logits = torch.randn(2, 4, 3, requires_grad=True)
+    arguments = torch.tensor([4, 2]), torch.tensor([[1, 2], [1, 1]]), torch.tensor([2, 2])
+    assert ctc_loss(logits, *arguments).isinf().tolist() == [False, True]
+    losses = ctc_loss(logits, *arguments, zero_infinity=True)
+    assert losses[1] == 0
+    losses.sum().backward()
+    assert logits.grad[0].any()
+    assert not logits.grad[1].any()
