@@ -34,9 +34,9 @@ def write_report(
     history: adds the learning curves. group: as in SequenceData; adds the scores of each speaker or page.
     """
     training = model.results.get("training", {})
-    facts = f"{len(evaluation.cases)} lines of the {part} part"
+    facts = f"{len(evaluation.cases)} samples of the {part} part"
     if training:
-        facts += f"; trained on {training['train_samples']} lines for {training['epochs']} epochs"
+        facts += f"; trained on {training['train_samples']} samples for {training['epochs']} epochs"
     sections = [
         f"<h1>{escape(model.name)}</h1><p class=soft>{facts}, {date.today().isoformat()}</p>",
         _scores(evaluation),
@@ -66,7 +66,7 @@ def _scores(evaluation: Evaluation) -> str:
     )
     head = "<tr><th>score<th class=n>value<th class=n>95 % interval<th class=n>substituted<th class=n>deleted"
     head += "<th class=n>inserted<th class=n>of"
-    note = "<p class=soft>CER counts characters, WER words; intervals by bootstrap over lines.</p>"
+    note = "<p class=soft>CER counts characters, WER words; intervals by bootstrap over samples.</p>"
     return f"<h2>Scores</h2><table>{head}{rows}</table>{note}"
 
 
@@ -123,7 +123,7 @@ def _streaming(model: Model, evaluation: Evaluation) -> str:
 def _worst(model: Model, evaluation: Evaluation) -> str:
     worst = sorted((c for c in evaluation.cases if c.errors), key=lambda c: -c.errors / max(1, len(c.reference)))
     lines = "".join(_line(model, case) for case in worst[:_WORST])
-    return f"<h2>Worst lines</h2>{lines or '<p>Every line was read without a fault.</p>'}"
+    return f"<h2>Worst samples</h2>{lines or '<p>Every sample was read without a fault.</p>'}"
 
 
 def _line(model: Model, case: Case) -> str:

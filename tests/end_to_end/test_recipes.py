@@ -48,7 +48,7 @@ def test_digits(capsys, tmp_path):
     assert tested["samples"] == 8
     assert tested["recipe"] == "handwriting/digits"
     report = (run / "report.html").read_text()
-    assert all(title in report for title in ("Scores", "Learning", "Confusions", "Worst lines", "Alignments"))
+    assert all(title in report for title in ("Scores", "Learning", "Confusions", "Worst samples", "Alignments"))
     assert "http://" not in report.replace("http://www.w3.org", "")
 
 

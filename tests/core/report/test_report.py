@@ -54,13 +54,13 @@ def test_a_report_shows_the_worst_lines_first_and_escapes_what_was_read(tmp_path
     assert "line0" not in page
     assert "&lt;<del>b</del>&gt;&amp;c" in page
     assert "<b>&c" not in page
-    assert "3 lines of the test part; trained on 10 lines for 3 epochs" in page
+    assert "3 samples of the test part; trained on 10 samples for 3 epochs" in page
     assert not [attribute for attribute in ("src=http", 'src="http', "@import", "<script") if attribute in page]
 
 
 def test_a_report_without_errors_says_so(tmp_path):
     write_report(tmp_path / "report.html", Model(), "test", evaluation([("ab", "ab")]))
-    assert "Every line was read without a fault." in (tmp_path / "report.html").read_text()
+    assert "Every sample was read without a fault." in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("highest", "ticks"), [(2.76, ["0", "1", "2", "3", "4"]), (100, ["25", "100"]), (0.0, ["1"])])
