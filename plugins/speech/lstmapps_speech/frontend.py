@@ -103,14 +103,15 @@ class SpeechFrontend(nn.Module):
 
     def frames(self, x: Tensor) -> Tensor:
         """Return features (batch, n, features) of x (batch, n * stride + 2 * context, 1), not normalised."""
-        frames = x.squeeze(2).float().unfold(1, self.window, self.stride)
-        if self.kind == "filter_bank":
-            frames = frames - frames.mean(dim=2, keepdim=True)
-            frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-        spectrum = torch.fft.rfft(frames * self.shape, self.fft)
-        energies = spectrum.real.square() + spectrum.imag.square()
-        y = (energies @ self.scale + _FLOOR).log()
-        return y @ self.cosine if self.kind == "mfcc" else y
+        with torch.autocast(x.device.type, enabled=False):  # half precision is too coarse for a spectrum
+            frames = x.squeeze(2).float().unfold(1, self.window, self.stride)
+            if self.kind == "filter_bank":
+                frames = frames - frames.mean(dim=2, keepdim=True)
+                frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
+            spectrum = torch.fft.rfft(frames * self.shape, self.fft)
+            energies = spectrum.real.square() + spectrum.imag.square()
+            y = (energies @ self.scale + _FLOOR).log()
+            return y @ self.cosine if self.kind == "mfcc" else y
 
     def init_state(self, batch: int = 1) -> tuple[Tensor, Tensor, int]:
         """Return what `normalise` remembers before the first frame: sums, sums of squares, and a count."""
