@@ -64,6 +64,8 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert x.is_floating_point(), f"{sample.id}: a loaded input holds floating-point numbers"
     assert bool(x.isfinite().all()), f"{sample.id}: a loaded input holds numbers that are not finite"
     assert measured.size == len(x), f"{sample.id}: measured {measured.size} steps, loaded {len(x)}"
+    blocks = torch.cat(list(domain.load_blocks(measured)))
+    assert blocks.shape == x.shape, f"{sample.id}: load_blocks gives {len(blocks)} steps, load {len(x)}"
     before = x.clone()
     torch.manual_seed(0)
     first = domain.augment(x)
@@ -76,6 +78,8 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert len(first) > 0, f"{sample.id}: augment leaves nothing"
     picture = domain.picture(measured)
     assert picture is None or picture.startswith(b"\x89PNG"), f"{sample.id}: a picture is a PNG"
+    sound = domain.sound(measured)
+    assert sound is None or sound.startswith(b"fLaC"), f"{sample.id}: a sound is a FLAC file"
     return x.shape[1]
 
 

@@ -16,20 +16,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from lstmapps import recipe
+    from lstmapps.data.checks import odd_samples
 
     made = recipe.build(arguments.recipe, arguments.overrides)
     data = made.data
     parts = [part for part in ("train", "validation", "test") if data.has(part)]
     data.skip_bad = True
     data.prepare(made.task.network.output_lengths, parts)
+    odd = [problem for part in parts for problem in odd_samples(data.parts[part])]
     if arguments.json:
-        problems = [vars(problem) for problem in data.left_out]
-        print(
-            json.dumps({"recipe": made.name, "samples": {p: len(data.parts[p]) for p in parts}, "problems": problems})
-        )
+        result = {
+            "recipe": made.name,
+            "samples": {part: len(data.parts[part]) for part in parts},
+            "problems": [vars(problem) for problem in data.left_out],
+            "odd": [vars(problem) for problem in odd],
+        }
+        print(json.dumps(result))
     else:
-        for problem in data.left_out:
+        for problem in (*data.left_out, *odd):
             print(f"{problem.kind}: {problem.message}")
         counts = ", ".join(f"{len(data.parts[part])} {part}" for part in parts)
-        print(f"{made.name}: {counts} samples can be used; {len(data.left_out)} faults")
+        print(f"{made.name}: {counts} samples can be used; {len(data.left_out)} faults, {len(odd)} odd ones")
     return 1 if data.left_out else 0

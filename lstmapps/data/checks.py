@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,12 @@ from lstmapps.text import Vocabulary
 KEPT_BYTES = 2**30
 """How much loaded input a part of the data may hold in memory; the rest is loaded when it is needed."""
 
+_SHORTEST, _LONGEST = 0.25, 10.0  # of the median size for a symbol; AN4 lies within 0.35 and 5.3, Peraire 0.45 and 6.4
+
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a sample should not be used; `kind` is one of unreadable, empty, unknown, short, leak."""
+    """Why a sample should not be used; `kind` is one of unreadable, empty, unknown, short, leak, odd."""
 
     id: str
     kind: str
@@ -92,6 +95,19 @@ def length_problems(
         if available < needed:
             message = f"{sample.id} is too short for its text: {available} steps, {needed} needed (repeats counted)"
             yield Problem(sample.id, "short", message)
+
+
+def odd_samples(samples: Sequence[Sample]) -> Iterator[Problem]:
+    """Yield samples, of kind odd, that are far shorter or longer for their texts than is usual.
+
+    They may be right; a transcript that belongs elsewhere shows itself in this way.
+    """
+    sized = [(sample, sample.size / len(sample.text)) for sample in samples if sample.size and sample.text]
+    usual = statistics.median(each for _, each in sized) if sized else 1.0
+    for sample, each in sized:
+        if not _SHORTEST <= each / usual <= _LONGEST:
+            message = f"{sample.id} has {each / usual:.2g} times the usual size for its text; see whether they belong"
+            yield Problem(sample.id, "odd", f"{message} together")
 
 
 def leak_problems(train: Sequence[Checked], other: Sequence[Checked], part: str) -> Iterator[Problem]:

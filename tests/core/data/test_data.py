@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmapps.data import Sample, SizeBatches, collate, pad, read_json_lines, read_table
+from lstmapps.data import Sample, SizeBatches, collate, group_of, pad, read_json_lines, read_table
+from lstmapps.data.checks import Checked, group_leak_problems, odd_samples
 from lstmapps.errors import UserError
 from lstmapps.text import Vocabulary
 
@@ -116,3 +117,22 @@ def test_bad_json_lines_are_named(tmp_path, line, message):
 def test_a_missing_manifest_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.tsv"):
         list(read_table(tmp_path / "none.tsv"))
+
+
+def test_what_is_far_too_short_or_long_for_its_text_is_odd():
+    samples = [Sample(f"s{i}", None, "abcde", size=100) for i in range(9)]
+    samples += [Sample("long", None, "a", size=300), Sample("short", None, "abcdeabcde", size=40), Sample("none", None)]
+    assert [(problem.id, problem.kind) for problem in odd_samples(samples)] == [("long", "odd"), ("short", "odd")]
+
+
+def test_a_group_of_the_training_part_in_another_part_is_a_leak():
+    train = [Checked(Sample("a-1", None)), Checked(Sample("b-1", None))]
+    other = [Checked(Sample("b-2", None)), Checked(Sample("c-1", None))]
+    (problem,) = group_leak_problems(train, other, "test", "(.*)-.*")
+    assert (problem.id, problem.kind) == ("b-2", "leak")
+    assert "is of b" in problem.message
+
+
+def test_groups_are_what_the_pattern_finds():
+    assert group_of("flac/an1-fash-b.flac", ".*-(.*)-.*") == "fash"
+    assert group_of("elsewhere", "x-(.*)") == "elsewhere"
