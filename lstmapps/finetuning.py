@@ -21,7 +21,7 @@ from lstmapps.tasks import CTCTask
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import VocabularyChange
 
-_DATA: dict[str, Any] = {"holdout": 0.15, "batch_steps": 8000}
+_DATA: dict[str, Any] = {"holdout": 0.15}
 _TRAINER: dict[str, Any] = {"max_epochs": 40, "gradient_clip_val": 5.0}
 _OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
 _AVERAGE = 0.98
@@ -51,7 +51,8 @@ def finetune(
     UserError if it never did; then nothing is written, and a better model that lies in `output`
     stays as it is. Of several processes only the first returns a result, the others None.
     """
-    defaults = {**_DATA, "domain": model.config["domain"], "normalisation": model.config["normalisation"]}
+    defaults = {key: model.config[key] for key in ("domain", "normalisation")}
+    defaults |= {**_DATA, "batch_steps": model.domain.batch_steps // 2}
     extra = {"trainer": Trainer, "optimisation": Optimisation}
     settings = [f"--trainer.{key}={value}" for key, value in _TRAINER.items()]
     settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]

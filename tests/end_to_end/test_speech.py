@@ -202,6 +202,20 @@ def test_align_refuses_what_it_cannot_align(listener, recording, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_a_speech_model_is_fine_tuned_on_a_new_voice(listener, tmp_path, capsys):
+    data = write_tones(tmp_path / "own", 30, seed=5)
+    for path in data.glob("*.wav"):
+        sound, _ = soundfile.read(path)
+        soundfile.write(path, sound[::2], RATE)  # an octave higher and twice as fast
+    settings = ["--trainer.max_epochs=12", "--optimisation.learning_rate=0.01", CPU, "--data.holdout=0.3", "--json"]
+    output = tmp_path / "tuned"
+    result = json.loads(
+        call(capsys, "finetune", listener, "--data.train", data / "train.tsv", "--output", output, *settings)
+    )
+    assert result["after"]["cer"]["value"] < result["before"]["cer"]["value"]
+    assert Model.load(output / "model").streams_exactly
+
+
 def test_subtitles_come_from_the_command_line(listener, recording, tmp_path, capsys):
     call(capsys, "predict", listener, recording, "--format", "srt", "--output", tmp_path / "x.srt")
     text = (tmp_path / "x.srt").read_text()
