@@ -1,7 +1,8 @@
 """Where the way of computing a recurrent layer is chosen: one direction over a whole sequence.
 
-Today every cell runs in torch's fused layers (oneDNN on a CPU, cuDNN on a GPU). A faster engine
-takes its place inside `run`; whatever runs, the numbers are those of `lstmapps.nn.cells`.
+Every cell runs in torch's fused layers (oneDNN on a CPU, cuDNN on a GPU), but for the few steps at a time of
+a stream, which run in the cells themselves. A faster engine takes its place inside `run`; whatever runs, the
+numbers are those of `lstmapps.nn.cells`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lstmapps.nn.cells import Weights
+from lstmapps.nn.cells import Weights, gru_recur, lstm_recur, rnn_recur
 
 Cell = Literal["lstm", "gru", "rnn"]
 State = tuple[Tensor, ...]
 """`(h, c)` of an LSTM, `(h,)` of the others, each (batch, hidden)."""
 
 GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}
+_FEW = 4  # steps; oneDNN packs an LSTM's weights anew at every call, which costs more than so few steps of it
 _SATURATE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit, in every precision
 
 
@@ -27,6 +29,8 @@ def run(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, 
 
     Returns y (time, batch, hidden) and the state after the last step.
     """
+    if len(x) <= _FEW and x.device.type == "cpu" and not torch.is_grad_enabled():
+        return _step_by_step(cell, x, state, weights)
     h = state[0].unsqueeze(0)
     if cell == "lstm":
         c = state[1].unsqueeze(0)
@@ -35,6 +39,20 @@ def run(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, 
     layer = torch.gru if cell == "gru" else torch.rnn_tanh
     y, h = layer(x, h, list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, False)
     return y, (h[0],)
+
+
+def _step_by_step(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    """Run as `run`, by the cells themselves."""
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    outputs = []
+    for now in functional.linear(x, weight_ih, bias_ih):
+        if cell == "lstm":
+            state = lstm_recur(now, (state[0], state[1]), weight_hh, bias_hh)
+        else:
+            recur = gru_recur if cell == "gru" else rnn_recur
+            state = (recur(now, state[0], weight_hh, bias_hh),)
+        outputs.append(state[0])
+    return torch.stack(outputs), state
 
 
 def run_within(
