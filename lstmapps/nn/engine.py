@@ -20,7 +20,7 @@ State = tuple[Tensor, ...]
 """`(h, c)` of an LSTM, `(h,)` of the others, each (batch, hidden)."""
 
 GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}
-_FEW = 4  # steps; oneDNN packs an LSTM's weights anew at every call, which costs more than so few steps of it
+_FEW = 8  # steps; oneDNN packs an LSTM's weights anew at every call, which costs more than so few steps of it
 _SATURATE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit, in every precision
 
 

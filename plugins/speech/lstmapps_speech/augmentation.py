@@ -10,14 +10,14 @@ from torch import Tensor
 
 from lstmapps_speech.signal import resample
 
-_SPEEDS = (85, 90, 95, 100, 105, 110, 115)  # percent (Ko et al. 2015, "Audio augmentation for speech recognition")
+_SPEEDS = (90, 95, 100, 105, 110)  # percent (Ko et al. 2015, "Audio augmentation for speech recognition")
 
 
 @dataclass(frozen=True)
 class Variation:
     """How often a recording is varied while training; each is a probability, 0 never.
 
-    speed: played at 85 to 115 %. volume: 12 dB softer to 6 dB louder. noise: coloured noise, 10 to
+    speed: played at 90 to 110 %. volume: 12 dB softer to 6 dB louder. noise: coloured noise, 10 to
     40 dB below the voice. reverberation: a room whose echo falls by 60 dB in 0.1 to 0.5 seconds.
     """
 

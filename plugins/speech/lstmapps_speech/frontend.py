@@ -23,8 +23,7 @@ class SpecAugment:
     """Bands and stretches of time that are blanked out in training (Park et al. 2019).
 
     bands, frames: how many masks; band_width, frame_width: their greatest width; share: the greatest
-    share of an utterance that one time mask takes. warp: how far, as a share, the bands are stretched
-    or squeezed first, as by a shorter or longer vocal tract (Jaitly & Hinton 2013).
+    share of an utterance that one time mask takes.
     """
 
     bands: int = 2
@@ -32,7 +31,6 @@ class SpecAugment:
     frames: int = 2
     frame_width: int = 40
     share: float = 0.15
-    warp: float = 0.0
 
 
 class SpeechFrontend(nn.Module):
@@ -162,24 +160,12 @@ def _whole(y: Tensor, padding: Tensor, lengths: Tensor) -> Tensor:
 
 def _masked(y: Tensor, lengths: Tensor, masks: SpecAugment) -> Tensor:
     batch, time, bands = y.shape
-    if masks.warp:
-        y = _warped(y, 1.0 + masks.warp * (2.0 * torch.rand_like(y[:, 0, 0]) - 1.0))
     for _ in range(masks.bands):
         y = y.masked_fill(_stretches(y.new_full((batch,), bands), masks.band_width, bands).unsqueeze(1), 0.0)
     widest = (lengths * masks.share).clamp(max=masks.frame_width)
     for _ in range(masks.frames):
         y = y.masked_fill(_stretches(lengths.to(y.dtype), widest, time).unsqueeze(2), 0.0)
     return y
-
-
-def _warped(y: Tensor, factors: Tensor) -> Tensor:
-    """Stretch the bands of each row of y (batch, time, bands) by its factor (batch,), from the lowest up."""
-    bands = y.shape[2]
-    places = (torch.arange(bands, device=y.device) / factors.unsqueeze(1)).clamp(max=bands - 1)
-    below = places.floor().long().clamp(max=max(0, bands - 2))
-    share = (places - below).unsqueeze(1)
-    index = below.unsqueeze(1).expand_as(y)
-    return torch.lerp(y.gather(2, index), y.gather(2, (index + 1).clamp(max=bands - 1)), share.expand_as(y))
 
 
 def _stretches(lengths: Tensor, widest: Tensor | int, size: int) -> Tensor:
