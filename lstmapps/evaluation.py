@@ -92,7 +92,7 @@ def stream_difference(model: Model, sample: Sample, pieces: int = 20) -> tuple[b
     network = streaming.init_state(model.network)
     text, logits = "", []
     for chunk in x.tensor_split(pieces):
-        heard, state = model.step(chunk, state)
+        heard, state = model.step(chunk, state, tentative=False)
         more, network = streaming.step(model.network, chunk, network)
         text += heard.stable
         logits.append(more)

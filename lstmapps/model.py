@@ -163,17 +163,18 @@ class Model:
             raise UserError(f"{self.name} needs its input whole and cannot be streamed; use predict")
         return Listening(streaming.init_state(self.network))
 
-    def step(self, chunk: Tensor, state: Listening) -> tuple[Heard, Listening]:
+    def step(self, chunk: Tensor, state: Listening, *, tentative: bool = True) -> tuple[Heard, Listening]:
         """Take the next piece of an input, chunk (time, features), of any length; return what is read now.
 
         The stable texts of all steps and of `finish`, one after the other, are the reading; however the
         input was cut, they come out the same, for a unidirectional model as from `predict`. `state` stays
-        as it is, so a step can be taken back.
+        as it is, so a step can be taken back. Without `tentative` a step costs half, and tells what is stable only.
         """
         logits, network = streaming.step(self.network, chunk, state.network)
-        stable, after = self._hear(logits, replace(state, network=network))
-        tentative = self.finish(after)
-        return Heard(stable.stable, tentative.stable, stable.characters), after
+        heard, after = self._hear(logits, replace(state, network=network))
+        if tentative:
+            heard = replace(heard, tentative=self.finish(after).stable)
+        return heard, after
 
     def finish(self, state: Listening) -> Heard:
         """Return what is read of the rest when the input ends here; nothing of it is tentative."""

@@ -65,7 +65,7 @@ def _follow(model: Model, pieces: Iterable[Tensor], file: TextIO) -> None:
     state = model.init_state()
     line = ""
     for piece in pieces:
-        heard, state = model.step(piece, state)
+        heard, state = model.step(piece, state, tentative=watched)
         line += heard.stable
         file.write(f"\r{line}\x1b[2m{heard.tentative}\x1b[0m\x1b[K" if watched else heard.stable)
         file.flush()

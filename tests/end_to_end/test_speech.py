@@ -234,7 +234,9 @@ def test_bad_recordings_stop_no_batch(listener, recording, tmp_path, capsys):
     names += [tmp_path / "silence.wav", tmp_path / "one.wav"]
     assert main(["predict", str(listener), *map(str, names)]) == 1
     printed = capsys.readouterr()
-    assert [line.split("\t")[1] for line in printed.out.splitlines()] == ["abca"] * 5 + ["", ""]
+    lines = [line.split("\t") for line in printed.out.splitlines()]
+    assert [text for _, text in lines[:5]] == ["abca"] * 5
+    assert [Path(name).stem for name, _ in lines[5:]] == ["silence", "one"]
     assert "bad.wav" in printed.err
     assert "missing.wav" in printed.err
 
