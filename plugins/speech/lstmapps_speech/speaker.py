@@ -29,6 +29,7 @@ def main() -> int:
     if rate < 0:
         print("eSpeak NG finds none of its voices", file=sys.stderr)
         return 1
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else its breath follows the clock
     heard = bytearray()
 
     def keep(sound: Any, count: int, _: int | None) -> int:
