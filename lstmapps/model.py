@@ -147,6 +147,14 @@ class Model:
         (aligned,) = self._reader("greedy").readings([spans], steps, [sample])
         return aligned
 
+    @torch.inference_mode()
+    def posteriors(self, sample: Sample) -> tuple[list[list[float]], int]:
+        """Return the probability of each symbol at each of the network's steps, and the input's size."""
+        measured = self.domain.measure(sample)
+        logits = torch.cat(list(self._logits(measured)))
+        probabilities: list[list[float]] = logits.float().softmax(dim=1).tolist()
+        return probabilities, measured.size or 1
+
     @property
     def streams_exactly(self) -> bool:
         """Whether an input that is streamed is read as it is whole: a unidirectional model, no look at the whole."""
@@ -192,23 +200,6 @@ class Model:
         pieces = self._reader("greedy").pieces(spans, scale, len(logits) * scale, state.steps * scale)
         after = replace(state, symbol=int(logits[-1].argmax()), steps=state.steps + len(logits))
         return Heard("".join(piece.text for piece in pieces), "", pieces), after
-
-    @property
-    def _scale(self) -> int:
-        """How many steps of the input make one of the network."""
-        return int(self.network.frontend.stride * self.network.encoder.geometry()[0])  # type: ignore[operator]
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    @torch.inference_mode()
-    def posteriors(self, sample: Sample) -> tuple[list[list[float]], int]:
-        """Return the probability of each symbol at each of the network's steps, and the input's size."""
-        measured = self.domain.measure(sample)
-        logits = torch.cat(list(self._logits(measured)))
-        probabilities: list[list[float]] = logits.float().softmax(dim=1).tolist()
-        return probabilities, measured.size or 1
 
     def _samples(self, inputs: Iterable[str | Sample]) -> Iterator[Sample | Failure]:
         for item in inputs:
@@ -290,6 +281,15 @@ class Model:
             logits, state = streaming.step(self.network, block, state)
             yield logits
         yield streaming.finish(self.network, state)
+
+    @property
+    def _scale(self) -> int:
+        """How many steps of the input make one of the network."""
+        return int(self.network.frontend.stride * self.network.encoder.geometry()[0])  # type: ignore[operator]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def _reader(self, decoder: str | None, n_best: int = 1, hot_words: Sequence[str] = ()) -> Reader:
         decoder = decoder or self.config["decoder"]["name"]

@@ -33,7 +33,8 @@ class StreamState:
     frames (1, n, input_size): normalised frames from the first that the next convolved step sees, which
     is number `first` of all; `convolved`: how many steps have left the convolutions.
     features (1, n, feature_size): steps that wait for more to come; outputs (1, n, width): those above
-    the stack that still wait for their look-ahead.
+    the stack that still wait for their look-ahead. chunk, context: as in `init_state`, both 0 for a
+    unidirectional network, which takes as many steps as have come.
     """
 
     raw: Tensor
@@ -81,7 +82,7 @@ def init_state(network: CTCNetwork, chunk: int = 500, context: int = 100) -> Str
     like = network.head.weight
     stack = encoder.recurrent.stack
     if stack.directions == 1:
-        chunk, context = 1, 0
+        chunk, context = 0, 0
     return StreamState(
         raw=like.new_zeros(1, frontend.context, 1),
         normalisation=frontend.init_state(),
@@ -110,7 +111,7 @@ def finish(network: CTCNetwork, state: StreamState) -> Tensor:
     rest = state.raw.shape[1] - frontend.context  # input beyond the last whole frame
     frames = -(-rest // frontend.stride)
     missing = frames * frontend.stride + 2 * frontend.context - state.raw.shape[1]
-    raw = functional.pad(state.raw, (0, 0, 0, missing))[:, : frames * frontend.stride + 2 * frontend.context]
+    raw = functional.pad(state.raw, (0, 0, 0, missing))
     logits, _ = _advance(network, replace(state, raw=raw), last=True)
     return logits
 
@@ -170,8 +171,8 @@ def _convolve(network: CTCNetwork, state: StreamState, last: bool) -> StreamStat
 def _next_chunk(state: StreamState, last: bool) -> tuple[int, int] | None:
     """Return how many of the waiting steps can be finished now, and how many of them are seen for it."""
     waiting = state.features.shape[1]
-    if last and waiting <= state.chunk + state.context and waiting:
-        return (waiting, waiting) if waiting <= state.chunk or state.context == 0 else (state.chunk, waiting)
-    if state.context == 0:
+    if state.chunk == 0:
         return (waiting, waiting) if waiting else None
-    return (state.chunk, state.chunk + state.context) if waiting >= state.chunk + state.context else None
+    if waiting >= state.chunk + state.context:
+        return state.chunk, state.chunk + state.context
+    return (min(waiting, state.chunk), waiting) if last and waiting else None

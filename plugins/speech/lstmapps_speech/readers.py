@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,15 +27,10 @@ def read_source(source: str) -> Iterator[Sample]:
     - `.transcription`: AN4 as it is published, with `.fileids` beside it;
     - a folder: a Kaldi data folder (`wav.scp`, `text`, `segments`), a LibriSpeech tree (`*.trans.txt`), TIMIT
       (`*.PHN`), or else its recordings, with the text of `name.txt` if that lies beside `name.wav`;
-    - `-`: the paths of recordings, a line each on standard input;
     - anything else: one recording.
 
     Paths are relative to the list that names them.
     """
-    if source == "-":
-        for line in sys.stdin:
-            yield Sample(line.rstrip("\n"), Path(line.rstrip("\n")))
-        return
     path = Path(source)
     suffix = path.suffix.lower()
     if path.is_dir():
