@@ -50,7 +50,11 @@ class CTCNetwork(nn.Module):
 
     def forward_all(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Return `(encoded steps, logits, auxiliary logits or None, lengths)`."""
-        y, features, lengths = self.encoder(*self.frontend(x, lengths))
+        return self.from_features(*self.frontend(x, lengths))
+
+    def from_features(self, y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """Return what `forward_all` does, of the frontend's output."""
+        y, features, lengths = self.encoder(y, lengths)
         auxiliary = None
         if self.auxiliary_head is not None:
             auxiliary = self.auxiliary_head(features.transpose(1, 2)).transpose(1, 2)

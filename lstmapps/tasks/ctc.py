@@ -13,6 +13,7 @@ from lstmapps.ctc import ctc_loss, greedy_decode
 from lstmapps.data import Batch
 from lstmapps.nn import ConvRecurrentEncoder, CTCNetwork
 from lstmapps.nn.recurrent import RecurrentStack
+from lstmapps.tasks.masks import Masks
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import Normalisation, Vocabulary, error_rate
 
@@ -34,6 +35,7 @@ class CTCTask(LightningModule):
     greedily and logs `validation_cer` and `validation_wer`, in percent.
 
     auxiliary: weight of the loss of a second head on the encoder's convolutions; 0 leaves it out.
+    masks: what is blanked out of the frontend's output in training.
     transducer: size of an RNN transducer that is trained beside the head on the same encoder, and by
         which the model then reads; 0 leaves it out.
     """
@@ -46,6 +48,7 @@ class CTCTask(LightningModule):
         normalisation: Normalisation = Normalisation(),
         optimisation: Optimisation = Optimisation(),
         auxiliary: float = 0.0,
+        masks: Masks | None = None,
         transducer: int = 0,
     ) -> None:
         super().__init__()
@@ -54,10 +57,14 @@ class CTCTask(LightningModule):
         self.normalisation = normalisation
         self.optimisation = optimisation
         self.auxiliary = auxiliary
+        self.masks = masks
         self.readings: list[Reading] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        y, logits, auxiliary, lengths = self.network.forward_all(batch.x, batch.lengths)
+        features, lengths = self.network.frontend(batch.x, batch.lengths)
+        if self.masks is not None:
+            features = self.masks(features, lengths)
+        y, logits, auxiliary, lengths = self.network.from_features(features, lengths)
         loss = self._loss(_possible_losses(logits, lengths, batch), batch)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.lengths))
         if auxiliary is not None:

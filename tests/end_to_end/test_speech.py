@@ -20,7 +20,6 @@ from lstmapps.model import Model
 
 CPU = "--trainer.accelerator=cpu"
 ENCODER = "--model.init_args.encoder.init_args."
-FRONTEND = "--model.init_args.frontend.init_args."
 SMALL = [f"{ENCODER}hidden_size=8", f"{ENCODER}num_layers=1", "--trainer.max_epochs=1", CPU]
 
 
@@ -131,7 +130,7 @@ def listener(tmp_path_factory) -> Path:
     data = write_tones(folder / "data", 60)
     small = [f"{ENCODER}hidden_size=32", f"{ENCODER}num_layers=1", f"{ENCODER}dropout=0", f"{ENCODER}look_ahead=4"]
     settings = ["--data.test=null", "--data.group=(s\\d).*", '--data.holdout=["s0"]', "--data.batch_steps=80000"]
-    variation, masks = "--data.domain.init_args.variation.init_args.", f"{FRONTEND}spec_augment."
+    variation, masks = "--data.domain.init_args.variation.init_args.", "--model.init_args.masks."
     settings += [f"{variation}{kind}=0" for kind in ("speed", "volume", "noise", "reverberation")]
     settings += [f"{masks}bands=0", f"{masks}frames=0"]
     settings += ["--average=0.9", "--trainer.max_epochs=40", "--trainer.check_val_every_n_epoch=10", CPU]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,21 +15,6 @@ from lstmapps_speech.signal import create_dct, melscale_fbanks
 _FLOOR = 1e-6  # of the energy in a band before the logarithm, for sounds within [-1, 1]
 _LEARN = 100_000  # frames, 17 minutes, from which the global statistics are learnt
 _PRIOR = 100  # frames, 1 second, that the global statistics weigh in the running ones
-
-
-@dataclass(frozen=True)
-class SpecAugment:
-    """Bands and stretches of time that are blanked out in training (Park et al. 2019).
-
-    bands, frames: how many masks; band_width, frame_width: their greatest width; share: the greatest
-    share of an utterance that one time mask takes.
-    """
-
-    bands: int = 2
-    band_width: int = 20
-    frames: int = 2
-    frame_width: int = 40
-    share: float = 0.15
 
 
 class SpeechFrontend(nn.Module):
@@ -54,11 +38,9 @@ class SpeechFrontend(nn.Module):
         window: float = 0.025,
         hop: float = 0.01,
         normalisation: Literal["utterance", "global", "running", "none"] = "utterance",
-        spec_augment: SpecAugment | None = None,
     ) -> None:
         super().__init__()
         self.kind, self.normalisation = kind, normalisation
-        self.spec_augment = SpecAugment(**spec_augment) if isinstance(spec_augment, dict) else spec_augment
         self.stride = round(hop * sample_rate)
         self.window = round(window * sample_rate)
         self.context = (self.window - self.stride) // 2
@@ -93,8 +75,6 @@ class SpeechFrontend(nn.Module):
             y = _whole(y.masked_fill(padding, 0.0), padding, lengths)
         else:
             y, _ = self.normalise(y, self.init_state(len(y)))
-        if self.training and self.spec_augment is not None:
-            y = _masked(y, lengths, self.spec_augment)
         return y.masked_fill(padding, 0.0), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -156,21 +136,3 @@ def _whole(y: Tensor, padding: Tensor, lengths: Tensor) -> Tensor:
     count = lengths.clamp(min=1)[:, None, None]
     y = (y - y.sum(dim=1, keepdim=True) / count).masked_fill(padding, 0.0)
     return y * torch.rsqrt(y.square().sum(dim=1, keepdim=True) / count + 1e-2)
-
-
-def _masked(y: Tensor, lengths: Tensor, masks: SpecAugment) -> Tensor:
-    batch, time, bands = y.shape
-    for _ in range(masks.bands):
-        y = y.masked_fill(_stretches(y.new_full((batch,), bands), masks.band_width, bands).unsqueeze(1), 0.0)
-    widest = (lengths * masks.share).clamp(max=masks.frame_width)
-    for _ in range(masks.frames):
-        y = y.masked_fill(_stretches(lengths.to(y.dtype), widest, time).unsqueeze(2), 0.0)
-    return y
-
-
-def _stretches(lengths: Tensor, widest: Tensor | int, size: int) -> Tensor:
-    """Return (batch, size), true on one stretch of each row that is at most `widest` wide and within its length."""
-    width = torch.rand_like(lengths) * widest
-    start = torch.rand_like(lengths) * (lengths - width)
-    places = torch.arange(size, device=lengths.device)
-    return (places >= start.unsqueeze(1)) & (places < (start + width).unsqueeze(1))
