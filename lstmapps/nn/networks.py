@@ -37,7 +37,9 @@ class CTCNetwork(nn.Module):
         self.encoder = encoder
         self.head = nn.Linear(encoder.output_size, symbols)
         self.auxiliary_head = nn.Conv1d(encoder.feature_size, symbols, 3, padding=1) if auxiliary else None
-        self.transducer = Transducer(encoder.output_size, symbols, transducer) if transducer else None
+        self.transducer = None
+        if transducer:
+            self.transducer = Transducer(encoder.output_size, symbols, transducer, dropout=encoder.dropout)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return how many steps come out for raw inputs of these lengths."""

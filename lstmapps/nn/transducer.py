@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lstmapps.errors import UserError
 from lstmapps.nn.recurrent import LSTM
@@ -15,10 +16,14 @@ class Transducer(nn.Module):
     At step t, after the symbols y_1 … y_u, the next symbol or the blank (0) has the logits
     W tanh(A h_t + B g_u), h the encoder's output and g the prediction network's (section 2.3, with a
     hidden joint layer as in Graves et al. 2013, eq. 10 to 13). Several symbols may fall on one step.
+
+    dropout: share of the symbols that the prediction network does not see in training, and of its
+        output that the joint network does not; with few texts it would learn them by heart.
     """
 
-    def __init__(self, encoder_size: int, symbols: int, size: int) -> None:
+    def __init__(self, encoder_size: int, symbols: int, size: int, *, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.embedding = nn.Embedding(symbols, size)
         self.prediction = LSTM(size, size)
         self.from_encoder = nn.Linear(encoder_size, size)
@@ -37,7 +42,10 @@ class Transducer(nn.Module):
             raise UserError(f"a transducer is trained with torchaudio, which cannot be imported ({error})") from None
         y, targets = y[:, : int(lengths.max())], targets[:, : int(target_lengths.max())]
         start = targets.new_zeros(len(targets), 1)
-        g, _ = self.prediction(self.embedding(torch.cat([start, targets], dim=1)))
+        before = self.embedding(torch.cat([start, targets], dim=1))
+        seen = functional.dropout(torch.ones_like(before[:, :, :1]), self.dropout, self.training) > 0
+        g, _ = self.prediction(before * seen)
+        g = functional.dropout(g, self.dropout, self.training)
         hidden = self.from_encoder(y).unsqueeze(2) + self.from_prediction(g).unsqueeze(1)
         logits = self.head(hidden.tanh()).float()
         found: Tensor = rnnt_loss(logits, targets.int(), lengths.int(), target_lengths.int(), blank=0, reduction="none")

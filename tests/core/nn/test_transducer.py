@@ -57,3 +57,12 @@ def test_it_learns_to_read_and_rows_do_not_disturb_each_other():
     assert [[symbol for symbol, _, _ in row] for row in found] == texts
     assert [p[:2] for p in alone[0]] == [p[:2] for p in found[1]]
     assert all(step < length for row, length in zip(found, (6, 2, 4), strict=True) for _, step, _ in row)
+
+
+def test_dropout_hides_symbols_in_training_alone():
+    torch.manual_seed(0)
+    transducer = Transducer(5, 4, 6, dropout=0.5)
+    batch = torch.randn(2, 4, 5), torch.tensor([4, 3]), torch.tensor([[1, 1, 3], [2, 3, 0]]), torch.tensor([3, 2])
+    assert not torch.equal(transducer.losses(*batch), transducer.losses(*batch))
+    transducer.eval()
+    assert torch.equal(transducer.losses(*batch), transducer.losses(*batch))
