@@ -84,23 +84,24 @@ def _scores(cases: Sequence[Case]) -> dict[str, ErrorRate]:
     return {"cer": error_rate(*pairs), "wer": error_rate(*pairs, unit="word")}
 
 
+@torch.inference_mode()
 def stream_difference(model: Model, sample: Sample, pieces: int = 20) -> tuple[bool, float]:
     """Tell whether an input taken in `pieces` is read as the whole is, and how far posteriors differ at most."""
     sample = model.domain.measure(sample)
     x = model.domain.load(sample)
     state = model.init_state()
     network = streaming.init_state(model.network)
-    text, logits = "", []
+    text, encoded = "", []
     for chunk in x.tensor_split(pieces):
         heard, state = model.step(chunk, state, tentative=False)
         more, network = streaming.step(model.network, chunk, network)
         text += heard.stable
-        logits.append(more)
+        encoded.append(more)
     text += model.finish(state).stable
-    logits.append(streaming.finish(model.network, network))
-    streamed = torch.cat(logits).softmax(dim=1)
+    encoded.append(streaming.finish(model.network, network))
+    streamed = model.network.head(torch.cat(encoded)).softmax(dim=1)
     whole, _ = model.posteriors(sample)
-    (offline,) = model.predict([sample], decoder="greedy")
+    (offline,) = model.predict([sample], decoder="greedy" if model.network.transducer is None else "transducer")
     same = isinstance(offline, Prediction) and offline.text == text
     return same, float((streamed - torch.tensor(whole).to(streamed)).abs().max())
 

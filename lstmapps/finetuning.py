@@ -21,11 +21,11 @@ from lstmapps.tasks import CTCTask
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import VocabularyChange
 
-_DATA: dict[str, Any] = {"holdout": 0.15}
-_TRAINER: dict[str, Any] = {"max_epochs": 40, "gradient_clip_val": 5.0}
+_DATA: dict[str, Any] = {"holdout": 0.1}
+_TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}
 _OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
 _AVERAGE = 0.98
-_PATIENCE = 8  # validations without a better score before training stops
+_PATIENCE = 20  # validations without a better score before training stops
 _BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
 
 

@@ -20,6 +20,7 @@ from lstmapps.ctc import Span, greedy_spans
 from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
 from lstmapps.nn import CTCNetwork
+from lstmapps.nn.transducer import Found, Read
 from lstmapps.package import Package
 from lstmapps.plugins import Domain
 from lstmapps.predictions import Failure, Piece, Prediction
@@ -44,11 +45,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Listening:
-    """How far a stream has come: the network's state, the last symbol, and the steps read so far."""
+    """How far a stream has come: the network's state, the last symbol or the transducer's state, the steps
+    read so far, and whether anything was said in them."""
 
     network: streaming.StreamState
     symbol: int = BLANK
+    read: Read | None = None
     steps: int = 0
+    begun: bool = False
 
 
 @dataclass
@@ -178,8 +182,8 @@ class Model:
         input was cut, they come out the same, for a unidirectional model as from `predict`. `state` stays
         as it is, so a step can be taken back. Without `tentative` a step costs half, and tells what is stable only.
         """
-        logits, network = streaming.step(self.network, chunk, state.network)
-        heard, after = self._hear(logits, replace(state, network=network))
+        y, network = streaming.step(self.network, chunk, state.network)
+        heard, after = self._hear(y, replace(state, network=network))
         if tentative:
             heard = replace(heard, tentative=self.finish(after).stable)
         return heard, after
@@ -189,16 +193,26 @@ class Model:
         heard, _ = self._hear(streaming.finish(self.network, state.network), state)
         return heard
 
-    def _hear(self, logits: Tensor, state: Listening) -> tuple[Heard, Listening]:
-        """Read logits (steps, symbols) greedily, as the continuation of those before."""
-        if not len(logits):
+    @torch.inference_mode()
+    def _hear(self, y: Tensor, state: Listening) -> tuple[Heard, Listening]:
+        """Read encoded steps (steps, output_size) symbol by symbol, as the continuation of those before."""
+        if not len(y):
             return Heard("", "", []), state
-        spans = greedy_spans(logits.unsqueeze(0), torch.tensor([len(logits)]), BLANK)[0]
-        if spans and spans[0].start == 0 and spans[0].symbol == state.symbol:
-            spans = spans[1:]  # the last symbol goes on
+        steps = torch.tensor([len(y)], device=y.device)
+        after = replace(state, steps=state.steps + len(y))
+        if self.network.transducer is not None:
+            (found,), read = self.network.transducer.greedy(y.unsqueeze(0), steps, state.read)
+            spans, after = _spans(found), replace(after, read=read)
+        else:
+            logits = self.network.head(y)
+            spans = greedy_spans(logits.unsqueeze(0), steps, BLANK)[0]
+            if spans and spans[0].start == 0 and spans[0].symbol == state.symbol:
+                spans = spans[1:]  # the last symbol goes on
+            after = replace(after, symbol=int(logits[-1].argmax()))
         scale = self._scale
-        pieces = self._reader("greedy").pieces(spans, scale, len(logits) * scale, state.steps * scale)
-        after = replace(state, symbol=int(logits[-1].argmax()), steps=state.steps + len(logits))
+        read_on = replace(self._reader("greedy"), within=state.begun)
+        pieces = read_on.pieces(spans, scale, len(y) * scale, state.steps * scale)
+        after = replace(after, begun=state.begun or bool(spans))
         return Heard("".join(piece.text for piece in pieces), "", pieces), after
 
     def _samples(self, inputs: Iterable[str | Sample]) -> Iterator[Sample | Failure]:
@@ -230,7 +244,7 @@ class Model:
         return replace(sample, size=len(x)), x
 
     def _is_long(self, sample: Sample) -> bool:
-        """Tell whether a sample is read in blocks, by the CTC head whatever the decoder."""
+        """Tell whether a sample is read in blocks."""
         return (sample.size or 0) > _LONG * self.domain.batch_steps and streaming.streams(self.network)
 
     @torch.inference_mode()
@@ -243,31 +257,43 @@ class Model:
         if read.decoder != "transducer":
             return list(read.read(logits, steps, samples))
         assert self.network.transducer is not None
-        found = self.network.transducer.greedy(y, steps)
-        spans = [[Span(symbol, step, step + 1, score) for symbol, step, score in row] for row in found]
-        return list(read.readings(spans, steps, samples))
+        found, _ = self.network.transducer.greedy(y, steps)
+        return list(read.readings([_spans(row) for row in found], steps, samples))
 
     def _read_long(self, sample: Sample, read: Reader) -> Prediction | Failure:
-        """Read a sample in blocks, in bounded memory; cut where nothing is said, each part is decoded by itself."""
-        characters: list[Piece] = []
-        begin, scale = 0, self._scale
-        waiting: list[Tensor] = []
+        """Read a sample in blocks, in bounded memory."""
         try:
-            for logits in chain(self._logits(sample), [None]):
-                waiting += [] if logits is None else [logits]
-                held = torch.cat(waiting)
-                if logits is not None and len(held) < _PART:
-                    continue
-                cut = len(held) if logits is None else _quiet_place(held)
-                part = replace(sample, size=cut * scale)
-                if cut:
-                    (found,) = read.read(held[:cut].unsqueeze(0), torch.tensor([cut], device=held.device), [part])
-                    offset = begin * scale
-                    characters += [replace(c, start=c.start + offset, end=c.end + offset) for c in found.characters]
-                begin, waiting = begin + cut, [held[cut:]]
+            characters = self._hear_all(sample) if read.decoder == "transducer" else self._read_parts(sample, read)
         except UserError as error:
             return Failure(sample, str(error))
         return prediction_of(sample, characters)
+
+    def _hear_all(self, sample: Sample) -> list[Piece]:
+        characters, state = [], self.init_state()
+        for y in self._encoded(sample):
+            heard, state = self._hear(y, state)
+            characters += heard.characters
+        return characters
+
+    def _read_parts(self, sample: Sample, read: Reader) -> list[Piece]:
+        """Decode parts of a long sample, cut where nothing is said, each by itself."""
+        characters: list[Piece] = []
+        begin, scale = 0, self._scale
+        waiting: list[Tensor] = []
+        for logits in chain(self._logits(sample), [None]):
+            waiting += [] if logits is None else [logits]
+            held = torch.cat(waiting)
+            if logits is not None and len(held) < _PART:
+                continue
+            cut = len(held) if logits is None else _quiet_place(held)
+            part = replace(sample, size=cut * scale)
+            if cut:
+                read = replace(read, within=bool(characters))
+                (found,) = read.read(held[:cut].unsqueeze(0), torch.tensor([cut], device=held.device), [part])
+                offset = begin * scale
+                characters += [replace(c, start=c.start + offset, end=c.end + offset) for c in found.characters]
+            begin, waiting = begin + cut, [held[cut:]]
+        return characters
 
     @torch.inference_mode()
     def _logits(self, sample: Sample) -> Iterator[Tensor]:
@@ -276,10 +302,16 @@ class Model:
             x = self.domain.load(sample).unsqueeze(0).to(self._device)
             yield self.network(x, torch.tensor([x.shape[1]], device=self._device))[0][0]
             return
+        for y in self._encoded(sample):
+            yield self.network.head(y)
+
+    @torch.inference_mode()
+    def _encoded(self, sample: Sample) -> Iterator[Tensor]:
+        """Yield the encoded steps (steps, output_size) of a long sample, block by block."""
         state = streaming.init_state(self.network)
         for block in self.domain.load_blocks(sample):
-            logits, state = streaming.step(self.network, block, state)
-            yield logits
+            y, state = streaming.step(self.network, block, state)
+            yield y
         yield streaming.finish(self.network, state)
 
     @property
@@ -297,6 +329,10 @@ class Model:
             raise UserError(f"{self.name} has no transducer; choose greedy or beam")
         model = self.language_model
         return reader(self.config, self.vocabulary, decoder, language_model=model, n_best=n_best, hot_words=hot_words)
+
+
+def _spans(found: Found) -> list[Span]:
+    return [Span(symbol, step, step + 1, score) for symbol, step, score in found]
 
 
 def _windows(samples: Iterable[Sample | Failure], steps: int) -> Iterator[list[Sample | Failure]]:

@@ -21,10 +21,15 @@ from lstmapps.package import LANGUAGE_MODEL
 from lstmapps.predictions import Piece, Prediction, words_of
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
+_REACH = 12.0  # steps from its middle that a character goes at most, for those that stand in pauses
+
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads logits greedily or with the beam search, or takes what a transducer has found."""
+    """Reads logits greedily or with the beam search, or takes what a transducer has found.
+
+    within: what is read goes on after other text, and may begin with the space between them.
+    """
 
     vocabulary: Vocabulary
     calibration: Calibration
@@ -32,6 +37,7 @@ class Reader:
     beam: int = 16
     n_best: int = 1
     language_model: LanguageModel | None = None
+    within: bool = False
 
     def read(self, logits: Tensor, steps: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
         """Return what logits (batch, steps, symbols) of measured samples say."""
@@ -54,8 +60,6 @@ class Reader:
         for i, (sample, found) in enumerate(zip(samples, spans, strict=True)):
             size = sample.size or 1
             characters = self.pieces(found, size / max(1, counts[i]), size)
-            if self.vocabulary.scores is not None and characters and characters[0].text == " ":
-                characters = characters[1:]  # the mark that begins the first word
             more = others[i] if others else []
             alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in more]
             predictions.append(prediction_of(sample, characters, alternatives))
@@ -65,10 +69,11 @@ class Reader:
         """Turn spans of symbols in steps of the network into characters in steps of the input, `scale` to one.
 
         CTC puts a symbol on a step or two near its middle; a character reaches half-way to its neighbours,
-        but no further than the usual distance between them, and stays within `size`. `offset` is added.
+        but no further than the usual distance between them or `_REACH` steps, and stays within `size`.
+        `offset` is added.
         """
         centres = [(span.start + span.end) / 2 for span in spans]
-        reach = 0.5 * median(b - a for a, b in pairwise(centres)) if len(centres) > 1 else 1.0
+        reach = min(0.5 * median(b - a for a, b in pairwise(centres)), _REACH) if len(centres) > 1 else 1.0
         pieces = []
         for i, span in enumerate(spans):
             left, right = min(span.start, centres[i] - reach), max(span.end, centres[i] + reach)
@@ -82,6 +87,8 @@ class Reader:
             for place, character in enumerate(text):
                 begin = offset + start + place * each
                 pieces.append(Piece(character, begin, begin + each, confidence))
+        if self.vocabulary.scores is not None and not self.within and pieces and pieces[0].text == " ":
+            return pieces[1:]  # the mark that begins the first word
         return pieces
 
 

@@ -2,12 +2,13 @@
 
     state = init_state(network)
     while chunk := more():
-        logits, state = step(network, chunk, state)
-    logits = finish(network, state)
+        y, state = step(network, chunk, state)
+    y = finish(network, state)
 
-The logits of all calls, one after the other, do not depend on how the input was cut, and for a
-unidirectional network they are those of the whole input: convolutions are computed again over windows
-that reach as far back as they see and lie on their common stride; the recurrent stack carries its state.
+y are the encoder's steps, of which `network.head` makes logits. Those of all calls, one after the other, do
+not depend on how the input was cut, and for a unidirectional network they are those of the whole input:
+convolutions are computed again over windows that reach as far back as they see and lie on their common
+stride; the recurrent stack carries its state.
 A step of a bidirectional network comes once `chunk` steps and `context` more have arrived: its backward
 directions see no further (latency-controlled, see `RecurrentStack.advance`).
 """
@@ -99,21 +100,21 @@ def init_state(network: CTCNetwork, chunk: int = 500, context: int = 100) -> Str
 
 @torch.inference_mode()
 def step(network: CTCNetwork, x: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
-    """Take more input x (time, features), of any length; return the logits (steps, symbols) that are now certain."""
+    """Take more input x (time, features), of any length; return the encoded steps (steps, output_size) now certain."""
     raw = torch.cat([state.raw, x.unsqueeze(0).to(state.raw)], dim=1)
     return _advance(network, replace(state, raw=raw), last=False)
 
 
 @torch.inference_mode()
 def finish(network: CTCNetwork, state: StreamState) -> Tensor:
-    """Return the logits (steps, symbols) that remain when the input ends here."""
+    """Return the encoded steps (steps, output_size) that remain when the input ends here."""
     frontend: Any = network.frontend
     rest = state.raw.shape[1] - frontend.context  # input beyond the last whole frame
     frames = -(-rest // frontend.stride)
     missing = frames * frontend.stride + 2 * frontend.context - state.raw.shape[1]
     raw = functional.pad(state.raw, (0, 0, 0, missing))
-    logits, _ = _advance(network, replace(state, raw=raw), last=True)
-    return logits
+    y, _ = _advance(network, replace(state, raw=raw), last=True)
+    return y
 
 
 def _advance(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Tensor, StreamState]:
@@ -133,12 +134,12 @@ def _advance(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Te
     ready = max(0, y.shape[1] - ahead)
     state = replace(state, outputs=y[:, ready:])
     if not ready:
-        return network.head.weight.new_zeros(0, network.head.out_features), state
+        return y.new_zeros(0, network.encoder.output_size), state
     if look_ahead is not None:
         y = look_ahead(y)
     if network.encoder.projection is not None:
         y = network.encoder.projection(y)
-    return network.head(y)[0], state
+    return y[0], state
 
 
 def _make_frames(network: CTCNetwork, state: StreamState) -> StreamState:

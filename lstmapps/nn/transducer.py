@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmapps.errors import UserError
 from lstmapps.nn.recurrent import LSTM
+
+Found = list[tuple[int, int, float]]
+"""What was read of one row: `(symbol, step, probability)`."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Where reading has come to, after the symbols found so far.
+
+    output (batch, 1, size), memory: what the prediction network says of them, and its state. mass (batch, symbols):
+    the probability that each symbol has come since the last one; at 0, the blank's place, that none has.
+    """
+
+    output: Tensor
+    memory: tuple[Tensor, Tensor]
+    mass: Tensor
+
+
+_WINDOW = 64  # steps that are scored at once when reading
 
 
 class Transducer(nn.Module):
@@ -51,30 +72,69 @@ class Transducer(nn.Module):
         found: Tensor = rnnt_loss(logits, targets.int(), lengths.int(), target_lengths.int(), blank=0, reduction="none")
         return found
 
-    def greedy(self, y: Tensor, lengths: Tensor, most: int = 5) -> list[list[tuple[int, int, float]]]:
-        """Return for each row the most probable symbol after symbol: `(symbol, step, probability)`.
+    def init_state(self, batch: int = 1) -> Read:
+        """Return the state before the first step."""
+        start = torch.zeros(batch, 1, dtype=torch.long, device=self.head.weight.device)
+        output, memory = self.prediction(self.embedding(start))
+        return Read(output, memory, self._nothing(batch))
 
-        At most `most` symbols fall on one step.
+    def greedy(self, y: Tensor, lengths: Tensor, state: Read | None = None, most: int = 5) -> tuple[list[Found], Read]:
+        """Return for each row `(symbol, step, probability)` of symbol after symbol, and the state at the end.
+
+        A symbol is read at the first step by which it is more probable that one has come than not: training
+        may leave it open at which of many steps it comes, so that none of them alone is probable. The symbol is
+        the one that has gathered the most. At most `most` fall on one step.
+
+        y (batch, steps, encoder_size), lengths (batch,); state: where an earlier call for the same inputs
+        ended, by default their beginning. A window of steps is scored at once for the symbols read so far, and
+        again only where one is found.
         """
-        batch = len(y)
-        encoded = self.from_encoder(y)
-        symbols = torch.zeros(batch, 1, dtype=torch.long, device=y.device)
-        g, state = self.prediction(self.embedding(symbols))
-        found: list[list[tuple[int, int, float]]] = [[] for _ in range(batch)]
-        for step in range(y.shape[1]):
-            active = step < lengths
-            for _ in range(most):
-                hidden = (encoded[:, step] + self.from_prediction(g[:, 0])).tanh()
-                probability, symbol = self.head(hidden).float().softmax(dim=1).max(dim=1)
-                active = active & (symbol != 0)
-                if not bool(active.any()):
-                    break
-                for row in active.nonzero().flatten().tolist():
-                    found[row].append((int(symbol[row]), step, float(probability[row])))
-                new, moved = self.prediction(self.embedding(symbol.unsqueeze(1)), None, state)
-                g = torch.where(active[:, None, None], new, g)
-                state = (
-                    torch.where(active[None, :, None], moved[0], state[0]),
-                    torch.where(active[None, :, None], moved[1], state[1]),
-                )
-        return found
+        state = self.init_state(len(y)) if state is None else state
+        found: list[Found] = [[] for _ in y]
+        for begin in range(0, y.shape[1], _WINDOW):
+            encoded = self.from_encoder(y[:, begin : begin + _WINDOW])
+            state = self._read_window(encoded, lengths - begin, state, most, found, begin)
+        return found, state
+
+    def _read_window(
+        self, encoded: Tensor, lengths: Tensor, state: Read, most: int, found: list[Found], begin: int
+    ) -> Read:
+        """Add what is read in encoded (batch, window, size) to `found`."""
+        steps = torch.arange(encoded.shape[1], device=encoded.device)
+        ahead = steps < lengths.unsqueeze(1)
+        last, count = torch.full_like(lengths, -1), torch.zeros_like(lengths)
+        while True:
+            masses = self._masses(encoded, ahead, state)
+            come = ahead & (masses[:, :, 0] < 0.5)
+            active = come.any(dim=1)
+            if not bool(active.any()):
+                return replace(state, mass=masses[:, -1])
+            at = come.int().argmax(dim=1)
+            here = masses[torch.arange(len(at), device=at.device), at]
+            probability, symbol = here[:, 1:].max(dim=1)
+            symbol = symbol + 1
+            for row in active.nonzero().flatten().tolist():
+                found[row].append((int(symbol[row]), begin + int(at[row]), float(probability[row])))
+            count = torch.where(at == last, count + 1, 1)
+            ahead = torch.where(active.unsqueeze(1), ahead & (steps >= (at + (count >= most)).unsqueeze(1)), ahead)
+            last = at
+            output, memory = self.prediction(self.embedding(symbol.unsqueeze(1)), None, state.memory)
+            h, c = (torch.where(active[None, :, None], a, b) for a, b in zip(memory, state.memory, strict=True))
+            output = torch.where(active[:, None, None], output, state.output)
+            mass = torch.where(active.unsqueeze(1), self._nothing(len(at)), state.mass)
+            state = Read(output, (h, c), mass)
+
+    def _masses(self, encoded: Tensor, ahead: Tensor, state: Read) -> Tensor:
+        """Return `Read.mass` after each step, (batch, window, symbols); steps that are not `ahead` change nothing."""
+        hidden = (encoded + self.from_prediction(state.output)).tanh()
+        probabilities = self.head(hidden).float().softmax(dim=2)
+        none = state.mass[:, :1] * probabilities[:, :, 0].masked_fill(~ahead, 1.0).cumprod(dim=1)
+        before = torch.cat([state.mass[:, :1], none[:, :-1]], dim=1)
+        come = (probabilities * before.unsqueeze(2)).masked_fill(~ahead.unsqueeze(2), 0.0).cumsum(dim=1)
+        masses = state.mass.unsqueeze(1) + come
+        return torch.cat([none.unsqueeze(2), masses[:, :, 1:]], dim=2)
+
+    def _nothing(self, batch: int) -> Tensor:
+        mass = self.head.weight.new_zeros(batch, self.head.out_features, dtype=torch.float32)
+        mass[:, 0] = 1.0
+        return mass

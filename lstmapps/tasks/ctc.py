@@ -87,7 +87,8 @@ class CTCTask(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         y, logits, _, lengths = self.network.forward_all(batch.x, batch.lengths)
         if self.network.transducer is not None:
-            read = [tuple(s for s, _, _ in row) for row in self.network.transducer.greedy(y, lengths)]
+            found, _ = self.network.transducer.greedy(y, lengths)
+            read = [tuple(s for s, _, _ in row) for row in found]
         else:
             read = [hypothesis.symbols for hypothesis in greedy_decode(logits, lengths)]
         for sample, symbols in zip(batch.samples, read, strict=True):

@@ -22,7 +22,7 @@ def run() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     _offline(_untrained("speech/an4"), table)
-    _streaming(_untrained("speech/an4-streaming"), table)
+    _streaming(Model.load("speech/an4-streaming"), table)
     torch.set_num_threads(threads)
 
 

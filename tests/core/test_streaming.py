@@ -33,13 +33,14 @@ def network(normalisation="running", recurrent="lstm", bidirectional=False, look
     return CTCNetwork(SpeechFrontend(bands=20, normalisation=normalisation), encoder, 7).eval()
 
 
+@torch.inference_mode()
 def streamed(net, x, cuts, chunk=10, context=4):
     state = streaming.init_state(net, chunk, context)
-    logits = []
+    encoded = []
     for piece in x.tensor_split(cuts):
         new, state = streaming.step(net, piece, state)
-        logits.append(new)
-    return torch.cat([*logits, streaming.finish(net, state)])
+        encoded.append(new)
+    return net.head(torch.cat([*encoded, streaming.finish(net, state)]))
 
 
 @torch.inference_mode()
@@ -90,10 +91,10 @@ def test_a_step_comes_as_soon_as_all_it_sees_has_come():
     ahead = streaming.delay(net)
     x = torch.randn(30_000, 1)
     state = streaming.init_state(net)
-    logits, _ = streaming.step(net, x[: 20 * stride + ahead], state)
-    assert len(logits) == 21
-    logits, _ = streaming.step(net, x[: 20 * stride + ahead - net.frontend.stride], state)
-    assert len(logits) == 20
+    y, _ = streaming.step(net, x[: 20 * stride + ahead], state)
+    assert len(y) == 21
+    y, _ = streaming.step(net, x[: 20 * stride + ahead - net.frontend.stride], state)
+    assert len(y) == 20
     changed = x.clone()
     changed[20 * stride + ahead :] = 0.0
     torch.testing.assert_close(whole(net, x)[:21], whole(net, changed)[:21], atol=1e-5, rtol=1e-5)

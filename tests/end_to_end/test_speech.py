@@ -123,8 +123,8 @@ def test_spoken_digits(capsys, tmp_path):
     assert tested["samples"] == 5
 
 
-@pytest.fixture(scope="module")
-def listener(tmp_path_factory) -> Path:
+@pytest.fixture(scope="module", params=[0, 16], ids=["ctc", "transducer"])
+def listener(request, tmp_path_factory) -> Path:
     """A streaming model that has learnt the tones."""
     folder = tmp_path_factory.mktemp("tones")
     data = write_tones(folder / "data", 60)
@@ -132,7 +132,7 @@ def listener(tmp_path_factory) -> Path:
     settings = ["--data.test=null", "--data.group=(s\\d).*", '--data.holdout=["s0"]', "--data.batch_steps=80000"]
     variation, masks = "--data.domain.init_args.variation.init_args.", "--model.init_args.masks."
     settings += [f"{variation}{kind}=0" for kind in ("speed", "volume", "noise", "reverberation")]
-    settings += [f"{masks}bands=0", f"{masks}frames=0"]
+    settings += [f"{masks}bands=0", f"{masks}frames=0", f"--model.init_args.transducer={request.param}"]
     settings += ["--average=0.9", "--trainer.max_epochs=40", "--trainer.check_val_every_n_epoch=10", CPU]
     settings += ["--model.init_args.optimisation.learning_rate=0.01"]
     arguments = ["train", "speech/an4-streaming", "--output", folder / "run", f"--data.root={data}", *settings, *small]

@@ -4,6 +4,8 @@ import itertools
 import math
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lstmapps.nn.transducer import Transducer
 
@@ -52,8 +54,8 @@ def test_it_learns_to_read_and_rows_do_not_disturb_each_other():
         transducer.losses(y, lengths, targets, target_lengths).sum().backward()
         optimiser.step()
     with torch.no_grad():
-        found = transducer.greedy(y, lengths)
-        alone = transducer.greedy(y[1:2, :2], lengths[1:2])
+        found, _ = transducer.greedy(y, lengths)
+        alone, _ = transducer.greedy(y[1:2, :2], lengths[1:2])
     assert [[symbol for symbol, _, _ in row] for row in found] == texts
     assert [p[:2] for p in alone[0]] == [p[:2] for p in found[1]]
     assert all(step < length for row, length in zip(found, (6, 2, 4), strict=True) for _, step, _ in row)
@@ -66,3 +68,45 @@ def test_dropout_hides_symbols_in_training_alone():
     assert not torch.equal(transducer.losses(*batch), transducer.losses(*batch))
     transducer.eval()
     assert torch.equal(transducer.losses(*batch), transducer.losses(*batch))
+
+
+def by_steps(transducer, y, most):
+    """What greedy reading is, one row, one step and one symbol after the other."""
+    state = transducer.init_state()
+    found, mass, output, memory = [], state.mass[0], state.output, state.memory
+    for step in range(len(y)):
+        for number in range(most + 1):
+            hidden = (transducer.from_encoder(y[step]) + transducer.from_prediction(output[0, 0])).tanh()
+            probabilities = transducer.head(hidden).softmax(dim=0)
+            new = mass + mass[0] * probabilities
+            new[0] = mass[0] * probabilities[0]
+            if number == most:
+                break  # what remains comes at the next step
+            if new[0] >= 0.5:
+                mass = new
+                break
+            symbol = int(new[1:].argmax()) + 1
+            found.append((symbol, step))
+            output, memory = transducer.prediction(transducer.embedding(torch.tensor([[symbol]])), None, memory)
+            mass = torch.eye(len(mass))[0]
+    return found
+
+
+@torch.no_grad()
+@given(cuts=st.lists(st.integers(0, 150), max_size=5), seed=st.integers(0, 20), most=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_greedy_reading_goes_step_by_step_however_the_steps_come(cuts, seed, most):
+    torch.manual_seed(seed)
+    transducer = Transducer(5, 4, 6)
+    transducer.head.bias[0] += 0.3
+    y, lengths = torch.randn(3, 150, 5) * 3, torch.tensor([150, 90, 0])
+    expected = [by_steps(transducer, row[:length], most) for row, length in zip(y, lengths, strict=True)]
+    assert len(expected[0]) > 10
+    found, _ = transducer.greedy(y, lengths, most=most)
+    assert [[f[:2] for f in row] for row in found] == expected
+    pieces, state, begin = [], None, 0
+    for piece in y[:1].tensor_split(sorted(cuts), dim=1):
+        (more,), state = transducer.greedy(piece, torch.tensor([piece.shape[1]]), state, most)
+        pieces += [(symbol, begin + step) for symbol, step, _ in more]
+        begin += piece.shape[1]
+    assert pieces == expected[0]
