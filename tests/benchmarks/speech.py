@@ -1,4 +1,4 @@
-"""How fast the speech recipes' networks hear, offline and streaming, on one thread; they need not have learnt."""
+"""How fast speech is read on one thread: offline by an untrained network, streaming by the shipped model."""
 
 import os
 import time
@@ -36,7 +36,7 @@ def _offline(model: Model, table: str) -> None:
     factors = []
     for sample in samples:
         begin = time.perf_counter()
-        list(model.predict([sample]))
+        list(model.predict([sample], decoder="greedy"))
         factors.append((time.perf_counter() - begin) * _RATE / sample.size)
     print(f"speech/an4, one utterance at a time, one thread: real-time factor {np.median(factors[5:]):.4f} (median)")
 
