@@ -20,7 +20,7 @@ from lstmapps.ctc import Span, greedy_spans
 from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
 from lstmapps.nn import CTCNetwork
-from lstmapps.nn.transducer import Found, Read
+from lstmapps.nn.transducer import Found, TransducerState
 from lstmapps.package import Package
 from lstmapps.plugins import Domain
 from lstmapps.predictions import Failure, Piece, Prediction
@@ -50,7 +50,7 @@ class Listening:
 
     network: streaming.StreamState
     symbol: int = BLANK
-    read: Read | None = None
+    transducer: TransducerState | None = None
     steps: int = 0
     begun: bool = False
 
@@ -201,8 +201,8 @@ class Model:
         steps = torch.tensor([len(y)], device=y.device)
         after = replace(state, steps=state.steps + len(y))
         if self.network.transducer is not None:
-            (found,), read = self.network.transducer.greedy(y.unsqueeze(0), steps, state.read)
-            spans, after = _spans(found), replace(after, read=read)
+            (found,), transducer = self.network.transducer.greedy(y.unsqueeze(0), steps, state.transducer)
+            spans, after = _spans(found), replace(after, transducer=transducer)
         else:
             logits = self.network.head(y)
             spans = greedy_spans(logits.unsqueeze(0), steps, BLANK)[0]
@@ -210,8 +210,8 @@ class Model:
                 spans = spans[1:]  # the last symbol goes on
             after = replace(after, symbol=int(logits[-1].argmax()))
         scale = self._scale
-        read_on = replace(self._reader("greedy"), within=state.begun)
-        pieces = read_on.pieces(spans, scale, len(y) * scale, state.steps * scale)
+        reading = replace(self._reader("greedy"), within=state.begun)
+        pieces = reading.pieces(spans, scale, len(y) * scale, state.steps * scale)
         after = replace(after, begun=state.begun or bool(spans))
         return Heard("".join(piece.text for piece in pieces), "", pieces), after
 

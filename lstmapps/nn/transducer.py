@@ -16,7 +16,7 @@ Found = list[tuple[int, int, float]]
 
 
 @dataclass(frozen=True)
-class Read:
+class TransducerState:
     """Where reading has come to, after the symbols found so far.
 
     output (batch, 1, size), memory: what the prediction network says of them, and its state. mass (batch, symbols):
@@ -72,13 +72,15 @@ class Transducer(nn.Module):
         found: Tensor = rnnt_loss(logits, targets.int(), lengths.int(), target_lengths.int(), blank=0, reduction="none")
         return found
 
-    def init_state(self, batch: int = 1) -> Read:
+    def init_state(self, batch: int = 1) -> TransducerState:
         """Return the state before the first step."""
         start = torch.zeros(batch, 1, dtype=torch.long, device=self.head.weight.device)
         output, memory = self.prediction(self.embedding(start))
-        return Read(output, memory, self._nothing(batch))
+        return TransducerState(output, memory, self._nothing(batch))
 
-    def greedy(self, y: Tensor, lengths: Tensor, state: Read | None = None, most: int = 5) -> tuple[list[Found], Read]:
+    def greedy(
+        self, y: Tensor, lengths: Tensor, state: TransducerState | None = None, most: int = 5
+    ) -> tuple[list[Found], TransducerState]:
         """Return for each row `(symbol, step, probability)` of symbol after symbol, and the state at the end.
 
         A symbol is read at the first step by which it is more probable that one has come than not: training
@@ -97,8 +99,8 @@ class Transducer(nn.Module):
         return found, state
 
     def _read_window(
-        self, encoded: Tensor, lengths: Tensor, state: Read, most: int, found: list[Found], begin: int
-    ) -> Read:
+        self, encoded: Tensor, lengths: Tensor, state: TransducerState, most: int, found: list[Found], begin: int
+    ) -> TransducerState:
         """Add what is read in encoded (batch, window, size) to `found`."""
         steps = torch.arange(encoded.shape[1], device=encoded.device)
         ahead = steps < lengths.unsqueeze(1)
@@ -122,10 +124,10 @@ class Transducer(nn.Module):
             h, c = (torch.where(active[None, :, None], a, b) for a, b in zip(memory, state.memory, strict=True))
             output = torch.where(active[:, None, None], output, state.output)
             mass = torch.where(active.unsqueeze(1), self._nothing(len(at)), state.mass)
-            state = Read(output, (h, c), mass)
+            state = TransducerState(output, (h, c), mass)
 
-    def _masses(self, encoded: Tensor, ahead: Tensor, state: Read) -> Tensor:
-        """Return `Read.mass` after each step, (batch, window, symbols); steps that are not `ahead` change nothing."""
+    def _masses(self, encoded: Tensor, ahead: Tensor, state: TransducerState) -> Tensor:
+        """Return the state's mass after each step, (batch, window, symbols); steps not `ahead` change nothing."""
         hidden = (encoded + self.from_prediction(state.output)).tanh()
         probabilities = self.head(hidden).float().softmax(dim=2)
         none = state.mass[:, :1] * probabilities[:, :, 0].masked_fill(~ahead, 1.0).cumprod(dim=1)
