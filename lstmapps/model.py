@@ -180,12 +180,13 @@ class Model:
 
         The stable texts of all steps and of `finish`, one after the other, are the reading; however the
         input was cut, they come out the same, for a unidirectional model as from `predict`. `state` stays
-        as it is, so a step can be taken back. Without `tentative` a step costs half, and tells what is stable only.
+        as it is, so a step can be taken back. Without `tentative` a step costs less, and tells what is stable only.
         """
         y, network = streaming.step(self.network, chunk, state.network)
         heard, after = self._hear(y, replace(state, network=network))
         if tentative:
-            heard = replace(heard, tentative=self.finish(after).stable)
+            rest, _ = self._hear(streaming.preview(self.network, after.network), after)
+            heard = replace(heard, tentative=rest.stable)
         return heard, after
 
     def finish(self, state: Listening) -> Heard:

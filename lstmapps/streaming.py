@@ -102,7 +102,17 @@ def init_state(network: CTCNetwork, chunk: int = 500, context: int = 100) -> Str
 def step(network: CTCNetwork, x: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
     """Take more input x (time, features), of any length; return the encoded steps (steps, output_size) now certain."""
     raw = torch.cat([state.raw, x.unsqueeze(0).to(state.raw)], dim=1)
-    return _advance(network, replace(state, raw=raw), last=False)
+    return _encode(network, _convolve(network, _make_frames(network, replace(state, raw=raw))), last=False)
+
+
+@torch.inference_mode()
+def preview(network: CTCNetwork, state: StreamState) -> Tensor:
+    """Return the encoded steps (steps, output_size) that wait for what comes after them, as if nothing came.
+
+    They are computed from what has left the convolutions, so they end a little before the input does.
+    """
+    y, _ = _encode(network, state, last=True)
+    return y
 
 
 @torch.inference_mode()
@@ -113,13 +123,12 @@ def finish(network: CTCNetwork, state: StreamState) -> Tensor:
     frames = -(-rest // frontend.stride)
     missing = frames * frontend.stride + 2 * frontend.context - state.raw.shape[1]
     raw = functional.pad(state.raw, (0, 0, 0, missing))
-    y, _ = _advance(network, replace(state, raw=raw), last=True)
+    y, _ = _encode(network, _convolve(network, _make_frames(network, replace(state, raw=raw)), last=True), last=True)
     return y
 
 
-def _advance(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Tensor, StreamState]:
-    state = _make_frames(network, state)
-    state = _convolve(network, state, last)
+def _encode(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Tensor, StreamState]:
+    """Run what has left the convolutions through the rest of the encoder; all of it if it is the last."""
     outputs = [state.outputs]
     while chunk := _next_chunk(state, last):
         keep, seen = chunk
@@ -154,7 +163,7 @@ def _make_frames(network: CTCNetwork, state: StreamState) -> StreamState:
     return replace(state, raw=state.raw[:, used:], normalisation=normalisation, frames=frames)
 
 
-def _convolve(network: CTCNetwork, state: StreamState, last: bool) -> StreamState:
+def _convolve(network: CTCNetwork, state: StreamState, last: bool = False) -> StreamState:
     """Compute the steps whose whole view has arrived, over a window that begins where the first of them sees."""
     stride, before, after = network.encoder.geometry()
     arrived = state.first + state.frames.shape[1]

@@ -100,6 +100,19 @@ def test_a_step_comes_as_soon_as_all_it_sees_has_come():
     torch.testing.assert_close(whole(net, x)[:21], whole(net, changed)[:21], atol=1e-5, rtol=1e-5)
 
 
+def test_a_preview_is_the_encoding_of_all_that_left_the_convolutions():
+    net = network()
+    x = torch.randn(16_000, 1)
+    y, state = streaming.step(net, x, streaming.init_state(net))
+    preview = streaming.preview(net, state)
+    assert len(preview) == net.encoder.look_ahead.steps
+    frames, lengths = net.frontend(x.unsqueeze(0), torch.tensor([len(x)]))
+    features, _ = net.encoder.convolve(frames, lengths)
+    stack, _ = net.encoder.recurrent(features[:, : state.convolved])
+    encoded = net.encoder.projection(net.encoder.look_ahead(torch.nn.functional.pad(stack, (0, 0, 0, 3))))
+    torch.testing.assert_close(torch.cat([y, preview]), encoded[0], atol=1e-5, rtol=1e-5)
+
+
 def test_a_state_is_left_as_it_was():
     net = network()
     x = torch.randn(16_000, 1)
