@@ -102,7 +102,7 @@ def init_state(network: CTCNetwork, chunk: int = 500, context: int = 100) -> Str
 def step(network: CTCNetwork, x: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
     """Take more input x (time, features), of any length; return the encoded steps (steps, output_size) now certain."""
     raw = torch.cat([state.raw, x.unsqueeze(0).to(state.raw)], dim=1)
-    return _encode(network, _convolve(network, _make_frames(network, replace(state, raw=raw))), last=False)
+    return _advance(network, replace(state, raw=raw), last=False)
 
 
 @torch.inference_mode()
@@ -123,8 +123,13 @@ def finish(network: CTCNetwork, state: StreamState) -> Tensor:
     frames = -(-rest // frontend.stride)
     missing = frames * frontend.stride + 2 * frontend.context - state.raw.shape[1]
     raw = functional.pad(state.raw, (0, 0, 0, missing))
-    y, _ = _encode(network, _convolve(network, _make_frames(network, replace(state, raw=raw)), last=True), last=True)
+    y, _ = _advance(network, replace(state, raw=raw), last=True)
     return y
+
+
+def _advance(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Tensor, StreamState]:
+    """Compute all that the input in `state` allows, or all that there is if it is the last."""
+    return _encode(network, _convolve(network, _make_frames(network, state), last=last), last=last)
 
 
 def _encode(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Tensor, StreamState]:
@@ -163,7 +168,7 @@ def _make_frames(network: CTCNetwork, state: StreamState) -> StreamState:
     return replace(state, raw=state.raw[:, used:], normalisation=normalisation, frames=frames)
 
 
-def _convolve(network: CTCNetwork, state: StreamState, last: bool = False) -> StreamState:
+def _convolve(network: CTCNetwork, state: StreamState, *, last: bool) -> StreamState:
     """Compute the steps whose whole view has arrived, over a window that begins where the first of them sees."""
     stride, before, after = network.encoder.geometry()
     arrived = state.first + state.frames.shape[1]
