@@ -1,14 +1,17 @@
 """Whole training steps of recipes against the same networks with packed nn.LSTM layers."""
 
 import os
+from collections.abc import Callable
 
-import torch
+from lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.utils.data import DataLoader
 
 from lstmapps import recipe
-from lstmapps.ctc import ctc_loss
+from lstmapps.data import Batch
 from lstmapps.nn import LSTM
+from lstmapps.tasks import CTCTask
 from tests.benchmarks.timing import ratio, report
 
 BATCHES = 6
@@ -48,23 +51,20 @@ def run() -> None:
         made.data.prepare(made.task.network.output_lengths)
         batches = [batch for batch, _ in zip(made.data.train_dataloader(), range(BATCHES), strict=False)]
         print(f"training of {name}, {BATCHES} batches: ours, with PackedSequence, ratio")
-        for precision in (torch.float32, torch.bfloat16):
-            packed = recipe.build(name).task.network
-            packed.encoder.recurrent = PackedLSTM(packed.encoder.recurrent)
-            figures = ratio(*(_steps(network, batches, precision) for network in (made.task.network, packed)), runs=3)
-            report(f"whole steps, {str(precision).removeprefix('torch.')}", *figures)
+        for precision in ("32-true", "bf16-mixed"):
+            packed = recipe.build(name).task
+            packed.network.encoder.recurrent = PackedLSTM(packed.network.encoder.recurrent)
+            packed.levels = lambda network=packed.network: [network]
+            figures = ratio(*(_steps(task, batches, precision) for task in (made.task, packed)), runs=3)
+            report(f"whole steps, {precision}", *figures)
 
 
-def _steps(network: nn.Module, batches: list, precision: torch.dtype):
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-5)
+def _steps(task: CTCTask, batches: list[Batch], precision: str) -> Callable[[], None]:
+    """Return what trains the task on the batches as `lstmapps train` does: every loss, backward, optimiser."""
+    settings = {**recipe.TRAINER_DEFAULTS, "gradient_clip_val": 5, "enable_progress_bar": False}
 
     def steps() -> None:
-        for batch in batches:
-            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-                _, logits, _, lengths = network.train().forward_all(batch.x, batch.lengths)
-            loss = ctc_loss(logits, lengths, batch.targets, batch.target_lengths).sum()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+        loader = DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
+        Trainer(max_epochs=1, precision=precision, **settings).fit(task, loader)
 
     return steps
