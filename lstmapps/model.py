@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lstmapps import package as packages
 from lstmapps import streaming
-from lstmapps.ctc import Span, greedy_spans
+from lstmapps.ctc import Opinion, Span, greedy_spans
 from lstmapps.data.samples import Sample, pad
 from lstmapps.errors import UserError
 from lstmapps.nn import CTCNetwork
@@ -256,11 +256,12 @@ class Model:
         samples = [sample for sample, _ in items]
         y, logits, _, steps = self.network.forward_all(x.to(self._device), lengths.to(self._device))
         if read.decoder != "transducer":
-            return list(read.read(logits, steps, samples))
+            return list(read.read(logits, steps, samples, self._second_opinion(y, steps)))
         assert self.network.transducer is not None
         found, _ = self.network.transducer.greedy(y, steps)
         return list(read.readings([_spans(row) for row in found], steps, samples))
 
+    @torch.inference_mode()
     def _read_long(self, sample: Sample, read: Reader) -> Prediction | Failure:
         """Read a sample in blocks, in bounded memory."""
         try:
@@ -281,20 +282,30 @@ class Model:
         characters: list[Piece] = []
         begin, scale = 0, self._scale
         waiting: list[Tensor] = []
-        for logits in chain(self._logits(sample), [None]):
-            waiting += [] if logits is None else [logits]
+        for y in chain(self._encoded(sample), [None]):
+            waiting += [] if y is None else [y]
             held = torch.cat(waiting)
-            if logits is not None and len(held) < _PART:
+            if y is not None and len(held) < _PART:
                 continue
-            cut = len(held) if logits is None else _quiet_place(held)
+            logits = self.network.head(held)
+            cut = len(held) if y is None else _quiet_place(logits)
             part = replace(sample, size=cut * scale)
             if cut:
                 read = replace(read, within=bool(characters))
-                (found,) = read.read(held[:cut].unsqueeze(0), torch.tensor([cut], device=held.device), [part])
+                steps = torch.tensor([cut], device=held.device)
+                second = self._second_opinion(held[:cut].unsqueeze(0), steps)
+                (found,) = read.read(logits[:cut].unsqueeze(0), steps, [part], second)
                 offset = begin * scale
                 characters += [replace(c, start=c.start + offset, end=c.end + offset) for c in found.characters]
             begin, waiting = begin + cut, [held[cut:]]
         return characters
+
+    def _second_opinion(self, y: Tensor, steps: Tensor) -> Opinion | None:
+        """Return what the transducer, if there is one, thinks of readings of y (batch, steps, encoder_size)."""
+        transducer = self.network.transducer
+        if transducer is None:
+            return None
+        return lambda row, readings: transducer.log_probabilities(y[row, : int(steps[row])], readings)
 
     @torch.inference_mode()
     def _logits(self, sample: Sample) -> Iterator[Tensor]:

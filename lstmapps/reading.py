@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lstmapps.confidence import Calibration
-from lstmapps.ctc import Hypothesis, LanguageModel, Span, beam_search, forced_align, greedy_spans
+from lstmapps.ctc import Hypothesis, LanguageModel, Opinion, Span, beam_search, forced_align, greedy_spans
 from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion, parse_arpa
@@ -39,11 +39,14 @@ class Reader:
     language_model: LanguageModel | None = None
     within: bool = False
 
-    def read(self, logits: Tensor, steps: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
-        """Return what logits (batch, steps, symbols) of measured samples say."""
+    def read(
+        self, logits: Tensor, steps: Tensor, samples: Sequence[Sample], second: Opinion | None = None
+    ) -> list[Prediction]:
+        """Return what logits (batch, steps, symbols) of measured samples say; the search hears a `second` opinion."""
         if self.decoder != "beam":
             return self.readings(greedy_spans(logits, steps, BLANK), steps, samples)
-        found = beam_search(logits, steps, max(self.beam, self.n_best), self.n_best, BLANK, self.language_model)
+        beam = max(self.beam, self.n_best)
+        found = beam_search(logits, steps, beam, self.n_best, BLANK, self.language_model, second)
         spans = align(logits, steps, [list(hypotheses[0].symbols) for hypotheses in found])
         return self.readings(spans, steps, samples, [hypotheses[1:] for hypotheses in found])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,9 @@ from torch import Tensor
 from lstmapps.ctc.alignment import Span
 from lstmapps.ctc.loss import ctc_loss
 from lstmapps.nn.recurrent import padding_mask
+
+Opinion = Callable[[int, Sequence[tuple[int, ...]]], Tensor]
+"""What another model of the same inputs thinks: ln p, (readings,), of a row's readings."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,14 @@ def beam_search(
     n_best: int = 1,
     blank: int = 0,
     language_model: LanguageModel | None = None,
+    second: Opinion | None = None,
 ) -> list[list[Hypothesis]]:
     """Return for each sequence its `n_best` most probable readings, best first.
 
     Prefix beam search (Hannun et al. 2014, algorithm 1; the search of Graves 2012, section 7.5) over
     the whole batch at once, no symbol cut off. The prefixes that are left are scored exactly, by the
-    sum over all their paths. logits (batch, time, symbols), lengths (batch,).
+    sum over all their paths; with a `second` opinion on them, the mean of the two log-probabilities
+    counts. logits (batch, time, symbols), lengths (batch,).
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best must lie between 1 and the beam of {beam}, not {n_best}")
@@ -102,10 +108,11 @@ def beam_search(
             memory.follow(*beams.history[-1])
     if memory:
         beams.language_score += memory.ends(log_probabilities)
-    return [_rescored(beams, row, logits[row, :length], blank)[:n_best] for row, length in enumerate(lengths.tolist())]
+    rows = enumerate(lengths.tolist())
+    return [_rescored(beams, row, logits[row, :length], blank, second)[:n_best] for row, length in rows]
 
 
-def _rescored(beams: _Beams, row: int, logits: Tensor, blank: int) -> list[Hypothesis]:
+def _rescored(beams: _Beams, row: int, logits: Tensor, blank: int, second: Opinion | None) -> list[Hypothesis]:
     """Return a row's prefixes with their exact probabilities, those of paths that left the beam included."""
     alive = [k for k, score in enumerate(beams.totals()[row].tolist()) if score > float("-inf")]
     readings = [beams.prefix(row, k) for k in alive]
@@ -115,8 +122,10 @@ def _rescored(beams: _Beams, row: int, logits: Tensor, blank: int) -> list[Hypot
     targets = torch.nn.utils.rnn.pad_sequence([torch.tensor(r, dtype=torch.long) for r in readings], batch_first=True)
     target_lengths = torch.tensor([len(reading) for reading in readings], device=logits.device)
     lengths = torch.full((count,), len(logits), device=logits.device)
-    losses = ctc_loss(logits.expand(count, -1, -1), lengths, targets.to(logits.device), target_lengths, blank)
-    scores = beams.language_score[row, alive] - losses
+    scores = -ctc_loss(logits.expand(count, -1, -1), lengths, targets.to(logits.device), target_lengths, blank)
+    if second is not None:
+        scores = (scores + second(row, readings)) / 2
+    scores = scores + beams.language_score[row, alive]
     found = [Hypothesis(reading, score) for reading, score in zip(readings, scores.tolist(), strict=True)]
     return sorted(found, key=lambda hypothesis: -hypothesis.score)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -60,7 +61,7 @@ class Transducer(nn.Module):
         try:
             from torchaudio.functional import rnnt_loss
         except (ImportError, OSError) as error:
-            raise UserError(f"a transducer is trained with torchaudio, which cannot be imported ({error})") from None
+            raise UserError(f"a transducer needs torchaudio, which cannot be imported ({error})") from None
         y, targets = y[:, : int(lengths.max())], targets[:, : int(target_lengths.max())]
         start = targets.new_zeros(len(targets), 1)
         before = self.embedding(torch.cat([start, targets], dim=1))
@@ -71,6 +72,15 @@ class Transducer(nn.Module):
         logits = self.head(hidden.tanh()).float()
         found: Tensor = rnnt_loss(logits, targets.int(), lengths.int(), target_lengths.int(), blank=0, reduction="none")
         return found
+
+    def log_probabilities(self, y: Tensor, readings: Sequence[Sequence[int]]) -> Tensor:
+        """Return ln p (readings,) of each reading of one input, y (steps, encoder_size). Needs torchaudio."""
+        lengths = torch.tensor([len(y)], device=y.device)
+        losses = []
+        for reading in readings:  # one by one: together they might not fit into memory
+            targets = torch.tensor([list(reading)], dtype=torch.long, device=y.device)
+            losses.append(self.losses(y.unsqueeze(0), lengths, targets, torch.tensor([len(reading)], device=y.device)))
+        return -torch.cat(losses)
 
     def init_state(self, batch: int = 1) -> TransducerState:
         """Return the state before the first step."""

@@ -17,6 +17,7 @@ from lstmapps.cli.main import main
 from lstmapps.data import Sample
 from lstmapps.evaluation import stream_difference
 from lstmapps.model import Model
+from lstmapps.text import error_rate
 
 CPU = "--trainer.accelerator=cpu"
 ENCODER = "--model.init_args.encoder.init_args."
@@ -111,7 +112,8 @@ def test_a_transducer_of_pieces_of_words(capsys, tmp_path):
     assert model.vocabulary.scores is not None
     tested = json.loads(call(capsys, "test", tmp_path / "run/model", overrides[0], "--json"))
     assert tested["samples"] == 3
-    call(capsys, "test", tmp_path / "run/model", overrides[0], "--decoder", "greedy")
+    for decoder in ("greedy", "beam"):
+        call(capsys, "test", tmp_path / "run/model", overrides[0], "--decoder", decoder)
     listed = next(iter(model.domain.read(str(tmp_path / "data" / "test.tsv"))))
     assert model.align(listed).text == "Y E S"
 
@@ -184,6 +186,16 @@ def test_a_long_recording_is_read_in_blocks_and_its_words_stand_where_they_were_
     assert blocks.text == whole.text
     for one, other in zip(blocks.characters, whole.characters, strict=True):
         assert abs(one.start - other.start) < 0.3 * RATE
+
+
+def test_a_long_recording_is_searched_part_by_part(listener, tmp_path, monkeypatch):
+    pause = np.zeros(RATE // 2, np.float32)
+    soundfile.write(tmp_path / "long.flac", np.concatenate([tones("abc"), pause, tones("dcba")] * 4), RATE)
+    model = Model.load(listener)
+    model.domain.batch_steps = RATE // 2
+    monkeypatch.setattr("lstmapps.model._PART", 100)
+    (found,) = model.predict([str(tmp_path / "long.flac")], decoder="beam")
+    assert error_rate(["abcdcba" * 4], [found.text]).value < 20
 
 
 def test_align_tells_when_each_letter_was_heard(listener, recording, capsys):

@@ -165,6 +165,22 @@ def test_with_a_language_model_beam_search_equals_brute_force(seed):
         assert [h.score for h in found[row]] == sorted((h.score for h in found[row]), reverse=True)
 
 
+def test_a_second_opinion_counts_as_much_as_the_first():
+    torch.manual_seed(0)
+    logits, lengths = torch.randn(2, 5, 3, dtype=torch.float64), [5, 3]
+    model = Bigrams(0)
+
+    def second(row, readings):
+        return torch.tensor([-2.0 * len(reading) + row for reading in readings])
+
+    found = beam_search(logits, torch.tensor(lengths), 64, 64, language_model=model, second=second)
+    for row, length in enumerate(lengths):
+        readings = all_readings(logits[row, :length])
+        expected = {r: (math.log(p) - 2.0 * len(r) + row) / 2 + model.weight(r) for r, p in readings.items()}
+        assert {h.symbols: h.score for h in found[row]} == pytest.approx(expected, abs=1e-5)
+        assert found[row][0].symbols == max(expected, key=expected.get)
+
+
 def test_a_language_model_of_the_wrong_size_is_refused():
     model = Bigrams(0)
     model.table = torch.zeros(3, 2)

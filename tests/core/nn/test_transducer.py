@@ -38,6 +38,15 @@ def test_the_loss_is_the_sum_over_all_alignments():
     torch.testing.assert_close(losses.detach(), torch.tensor(expected), atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_readings_of_one_input_are_weighed_one_by_one():
+    torch.manual_seed(0)
+    transducer, y = Transducer(5, 4, 6), torch.randn(4, 5)
+    readings = [(1, 1, 3), (), (2,)]
+    expected = [-brute_force(transducer, y.unsqueeze(0), reading) for reading in readings]
+    torch.testing.assert_close(transducer.log_probabilities(y, readings), torch.tensor(expected), atol=1e-4, rtol=1e-4)
+
+
 def test_it_learns_to_read_and_rows_do_not_disturb_each_other():
     torch.manual_seed(0)
     transducer = Transducer(4, 4, 16)
