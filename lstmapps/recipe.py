@@ -133,9 +133,18 @@ class Trained:
     history: list[dict[str, float]]
 
 
-def train(run: Run, output: Path, *, resume: bool, console: Console, better_than: float = float("inf")) -> Trained:
+def train(
+    run: Run,
+    output: Path,
+    *,
+    resume: bool,
+    console: Console,
+    better_than: float = float("inf"),
+    slack: float = 0.0,
+) -> Trained:
     """Train a run into a folder; a package is written only if its validation CER is below `better_than`.
 
+    slack: share by which a later package may be worse than the best, see `KeepBest`.
     Raises Interrupted after Ctrl-C, when everything is saved.
     """
     _claim(output, resume)
@@ -164,7 +173,7 @@ def train(run: Run, output: Path, *, resume: bool, console: Console, better_than
         package = Package(run.config, weights, task.vocabulary, {"training": trained})
         packages.write(package, output / "model")
 
-    keep_best = KeepBest(write, "validation_cer", better_than)
+    keep_best = KeepBest(write, "validation_cer", better_than, slack)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks += [
         ShowReadings(console),

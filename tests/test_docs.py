@@ -44,7 +44,9 @@ def test_commands_exist(page):
             module.add_arguments(parser)
             _, rest = parser.parse_known_args(words[2:])
             settings = [word for word in rest if word.startswith("--")]
-            assert all(re.match(r"--((data|model|trainer|optimisation)\.|seed_everything$)", word) for word in settings), line
+            assert all(
+                re.match(r"--((data|model|trainer|optimisation)\.|seed_everything$)", word) for word in settings
+            ), line
             assert not settings or module.TAKES_OVERRIDES, line
 
 

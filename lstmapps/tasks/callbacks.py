@@ -63,24 +63,32 @@ class AveragedWeights(Callback):
 
 
 class KeepBest(Callback):
-    """Writes the model package at each validation that is the best so far; stands before `AveragedWeights`."""
+    """Writes the model package at each validation whose score is the best so far; stands before `AveragedWeights`.
+
+    limit: what a score must lie below. slack: a later score may be that much above the best, as a share of
+    it: on few samples an early best is often luck, and weights at the end of the schedule are the safer ones.
+    """
 
     def __init__(
-        self, write: Callable[[LightningModule, dict[str, float]], None], monitor: str, best: float = float("inf")
+        self,
+        write: Callable[[LightningModule, dict[str, float]], None],
+        monitor: str,
+        limit: float = float("inf"),
+        slack: float = 0.0,
     ) -> None:
         self.write = write
         self.monitor = monitor
-        self.best = best
+        self.limit, self.slack = limit, slack
+        self.best = float("inf")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
             return
         score = float(trainer.callback_metrics[self.monitor])
-        if score < self.best:
-            self.best = score
-            if trainer.is_global_zero:
-                scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
-                self.write(pl_module, scores | {"epoch": trainer.current_epoch + 1})
+        self.best = min(self.best, score)
+        if score < self.limit and score <= self.best * (1.0 + self.slack) and trainer.is_global_zero:
+            scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            self.write(pl_module, scores | {"epoch": trainer.current_epoch + 1})
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

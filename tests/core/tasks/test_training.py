@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from lstmapps import recipe
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
+from lstmapps.tasks.callbacks import KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
 from lstmapps.tasks.optimisation import Optimisation
 
@@ -158,6 +160,22 @@ def test_the_package_holds_the_averaged_weights(lines, tmp_path):
         torch.testing.assert_close(packaged[name].float(), value, atol=1e-3, rtol=1e-2)
     trained = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
     assert any(not torch.allclose(trained[name], value) for name, value in average.items())
+
+
+@pytest.mark.parametrize(
+    ("limit", "slack", "written"),
+    [(float("inf"), 0.0, [9, 8, 5]), (8.5, 0.0, [8, 5]), (float("inf"), 0.2, [9, 8, 5, 6]), (5.5, 0.2, [5])],
+)
+def test_what_is_kept_is_the_best_or_a_later_one_nearly_as_good(limit, slack, written):
+    kept = []
+    keep = KeepBest(lambda module, scores: kept.append(scores["cer"]), "cer", limit, slack)
+    for epoch, score in enumerate([9.0, 8.0, 10.0, 5.0, 7.0, 6.0]):
+        trainer = SimpleNamespace(
+            sanity_checking=False, callback_metrics={"cer": score}, is_global_zero=True, current_epoch=epoch
+        )
+        keep.on_validation_end(trainer, None)
+    assert kept == written
+    assert keep.best == 5.0
 
 
 def test_a_new_run_does_not_overwrite_another(lines, tmp_path):
