@@ -25,7 +25,7 @@ _DATA: dict[str, Any] = {"holdout": 0.1}
 _TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}
 _OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
 _AVERAGE = 0.98
-_PATIENCE = 20  # validations without a better score before training stops, or half of the epochs if that is more
+_PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
 _SLACK = 0.1  # of the best score, by which a later one may be worse and yet be kept
 _BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
 
@@ -78,7 +78,7 @@ def finetune(
     task = CTCTask(network.frontend, network.encoder, vocabulary, model.normalisation, optimisation, auxiliary)
     task.network = network
     given = vars(parsed["trainer"])
-    early = EarlyStopping("validation_cer", patience=max(_PATIENCE, (given["max_epochs"] or 0) // 2))
+    early = EarlyStopping("validation_cer", patience=max(_PATIENCE, (given["max_epochs"] or 0) * 2 // 3))
     trainer_settings = {**given, **TRAINER_DEFAULTS, "callbacks": [*progress(console), early]}
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, Trainer(**trainer_settings), task, data)
     limit = to_beat - 0.005
