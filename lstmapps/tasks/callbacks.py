@@ -65,8 +65,8 @@ class AveragedWeights(Callback):
 class KeepBest(Callback):
     """Writes the model package at each validation whose score is the best so far; stands before `AveragedWeights`.
 
-    limit: what a score must lie below. slack: a later score may be that much above the best, as a share of
-    it: on few samples an early best is often luck, and weights at the end of the schedule are the safer ones.
+    limit: what a score must lie below. slack: a later score may be nearly that much above the best, as a share
+    of it: on few samples an early best is often luck, and weights at the end of the schedule are the safer ones.
     """
 
     def __init__(
@@ -85,8 +85,9 @@ class KeepBest(Callback):
         if trainer.sanity_checking:
             return
         score = float(trainer.callback_metrics[self.monitor])
+        good = score < min(self.limit, self.best * (1.0 + self.slack))
         self.best = min(self.best, score)
-        if score < self.limit and score <= self.best * (1.0 + self.slack) and trainer.is_global_zero:
+        if good and trainer.is_global_zero:
             scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
             self.write(pl_module, scores | {"epoch": trainer.current_epoch + 1})
 

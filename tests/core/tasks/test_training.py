@@ -164,7 +164,7 @@ def test_the_package_holds_the_averaged_weights(lines, tmp_path):
 
 @pytest.mark.parametrize(
     ("limit", "slack", "written"),
-    [(float("inf"), 0.0, [9, 8, 5]), (8.5, 0.0, [8, 5]), (float("inf"), 0.2, [9, 8, 5, 6]), (5.5, 0.2, [5])],
+    [(float("inf"), 0.0, [9, 8, 5]), (8.5, 0.0, [8, 5]), (float("inf"), 0.25, [9, 8, 5, 6]), (5.5, 0.25, [5])],
 )
 def test_what_is_kept_is_the_best_or_a_later_one_nearly_as_good(limit, slack, written):
     kept = []
