@@ -7,8 +7,8 @@ several times faster than `torch.nn.LSTM` on a PackedSequence (`make bench`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,29 @@ from lstmapps.nn.cells import Weights
 from lstmapps.nn.engine import GATES, Cell, State, run, run_within
 from lstmapps.nn.initialisation import initialise_direction
 
-__all__ = ["GRU", "LSTM", "RNN", "RecurrentStack", "padding_mask"]
+__all__ = ["GRU", "LSTM", "RNN", "RecurrentLayer", "RecurrentStack", "padding_mask"]
+
+_TORCH: dict[Cell, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+Lengths = Tensor | Sequence[int]
+"""How many steps of each row are real: (batch,), whole numbers."""
+
+
+def whole_lengths(lengths: Lengths, batch: int, time: int, device: torch.device) -> Tensor:
+    """Return lengths as int64 (batch,) on a device; raises ValueError unless they are whole, from 0 to `time`."""
+    try:
+        given = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"lengths must be {batch} whole numbers, not {lengths!r} ({error})") from None
+    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
+        raise ValueError(f"lengths must be whole numbers, not {given.dtype}; a mask's lengths are its sums")
+    if given.shape != (batch,):
+        raise ValueError(f"lengths must be ({batch},), not {tuple(given.shape)}")
+    whole = given.to(device, torch.int64)
+    if not torch.compiler.is_exporting() and bool(((whole > time) | (whole < 0)).any()):
+        raise ValueError(f"lengths must lie between 0 and {time}, the time of x")
+    return whole
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
@@ -25,23 +47,27 @@ def padding_mask(lengths: Tensor, time: int) -> Tensor:
     return torch.arange(time, device=lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)
 
 
-class LSTM(nn.Module):
-    """Long short-term memory with forget gates (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
-
-        layer = LSTM(80, 256, num_layers=3, bidirectional=True, dropout=0.3)
-        y, (h, c) = layer(x, lengths)
+class RecurrentLayer(nn.Module):
+    """What every recurrent layer has in common; `LSTM`, `GRU` and `RNN` say which cell it runs.
 
     x is (batch, time, input_size), y (batch, time, directions * hidden_size) and zero beyond each
-    length. The state is `(h, c)`, each (num_layers * directions, batch, hidden_size), ordered as in
-    torch; returned, it is each sequence's state at its own end (a backward direction ends at step
-    0); given, it is what each direction starts from. Rows may have length 0.
+    length. `lengths` (batch,) are whole numbers from 0 to the time of x, a list or a tensor of any integer
+    type; without them every row is as long as x. A state is (num_layers * directions, batch, hidden_size),
+    ordered as in torch; returned, it is each sequence's state at its own end (a backward direction ends at
+    step 0); given, it is what each direction starts from.
 
     dropout: share of each layer's input, but the first, that is dropped while training.
     variational: drop the same features at all steps of a sequence (Gal & Ghahramani 2016).
     layer_norm: normalise the input of each layer over its features (Ba et al. 2016).
     residual: add a layer's input to its output wherever their sizes agree.
-    Raises ValueError if shapes do not fit or a length exceeds the time of x.
+    device, dtype: of the weights, as in torch.
+
+    Under autocast y and the state have autocast's dtype. torch.compile leaves the layer as it is, as it
+    does torch's own; torch.export takes it with any batch, time and lengths, as an operator that
+    needs lstmapps to run. Raises ValueError if shapes do not fit or a length exceeds the time of x.
     """
+
+    cell: Cell
 
     def __init__(
         self,
@@ -54,102 +80,103 @@ class LSTM(nn.Module):
         variational: bool = False,
         layer_norm: bool = False,
         residual: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.stack = RecurrentStack(
-            "lstm", input_size, hidden_size, num_layers, bidirectional, dropout, variational, layer_norm, residual
+        stack = RecurrentStack(
+            self.cell, input_size, hidden_size, num_layers, bidirectional, dropout, variational, layer_norm, residual
         )
+        self.stack = stack if device is None and dtype is None else stack.to(device, dtype)
+
+    @classmethod
+    def from_torch(cls, layer: nn.RNNBase) -> Self:
+        """Return a layer with the weights of the layer of that name in `torch.nn`, and equal outputs.
+
+        Raises ValueError for a layer of another kind, or one with what ours have not.
+        """
+        if type(layer) is not _TORCH[cls.cell]:
+            raise ValueError(f"a torch.nn.{cls.__name__} is needed, not {type(layer).__name__}")
+        if layer.proj_size:
+            raise ValueError("layers with a projection (proj_size) are not supported")
+        if getattr(layer, "nonlinearity", "tanh") != "tanh":
+            raise ValueError(f"an RNN has tanh units; this one has {layer.nonlinearity!r}")
+        made = cls(
+            layer.input_size,
+            layer.hidden_size,
+            layer.num_layers,
+            bidirectional=layer.bidirectional,
+            dropout=layer.dropout,
+        ).to(next(layer.parameters()))
+        with torch.no_grad():
+            for direction, names in made.stack.torch_names():
+                for target, name in zip(direction.weights(), names, strict=True):
+                    source = getattr(layer, name, None)
+                    target.copy_(torch.zeros_like(target) if source is None else source)
+        return made.train(layer.training)
+
+    def to_torch(self) -> nn.RNNBase:
+        """Return a layer of `torch.nn` (batch_first) with these weights and equal outputs.
+
+        Raises ValueError for a layer with what torch's have not.
+        """
+        stack = self.stack
+        if stack.norms is not None or stack.residual or (stack.variational and stack.dropout):
+            raise ValueError("torch.nn has no layer norm, residual connections or variational dropout in its layers")
+        like = stack.at(0)[0].weight_ih
+        made = _TORCH[self.cell](
+            stack.input_size,
+            stack.hidden_size,
+            stack.num_layers,
+            batch_first=True,
+            dropout=stack.dropout,
+            bidirectional=stack.directions == 2,
+        ).to(like)
+        with torch.no_grad():
+            for direction, names in stack.torch_names():
+                for source, name in zip(direction.weights(), names, strict=True):
+                    getattr(made, name).copy_(source)
+        return made.train(stack.training)
+
+
+class LSTM(RecurrentLayer):
+    """Long short-term memory with forget gates (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
+
+        layer = LSTM(80, 256, num_layers=3, bidirectional=True, dropout=0.3)
+        y, (h, c) = layer(x, lengths)
+
+    Arguments and shapes are those of every recurrent layer (`lstmapps.nn.recurrent.RecurrentLayer`): x (batch,
+    time, input_size), lengths (batch,), y (batch, time, directions * hidden_size); h and c
+    (num_layers * directions, batch, hidden_size).
+    """
+
+    cell = "lstm"
 
     def forward(
-        self, x: Tensor, lengths: Tensor | None = None, state: tuple[Tensor, Tensor] | None = None
+        self, x: Tensor, lengths: Lengths | None = None, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         y, (h, c) = self.stack(x, lengths, state)
         return y, (h, c)
 
-    @classmethod
-    def from_torch(cls, layer: nn.LSTM) -> LSTM:
-        """Return a layer with the weights of a `torch.nn.LSTM` and equal outputs."""
-        made: LSTM = _from_torch(cls, layer)
-        return made
 
-    def to_torch(self) -> nn.LSTM:
-        """Return a `torch.nn.LSTM` (batch_first) with these weights and equal outputs."""
-        made: nn.LSTM = _to_torch(self.stack, nn.LSTM)
-        return made
-
-
-class GRU(nn.Module):
+class GRU(RecurrentLayer):
     """Gated recurrent unit (Cho et al. 2014), with the arguments and shapes of `LSTM`; its state is h."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        variational: bool = False,
-        layer_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
-        super().__init__()
-        self.stack = RecurrentStack(
-            "gru", input_size, hidden_size, num_layers, bidirectional, dropout, variational, layer_norm, residual
-        )
+    cell = "gru"
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Lengths | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y, (h,) = self.stack(x, lengths, None if state is None else (state,))
         return y, h
 
-    @classmethod
-    def from_torch(cls, layer: nn.GRU) -> GRU:
-        """Return a layer with the weights of a `torch.nn.GRU` and equal outputs."""
-        made: GRU = _from_torch(cls, layer)
-        return made
 
-    def to_torch(self) -> nn.GRU:
-        """Return a `torch.nn.GRU` (batch_first) with these weights and equal outputs."""
-        made: nn.GRU = _to_torch(self.stack, nn.GRU)
-        return made
-
-
-class RNN(nn.Module):
+class RNN(RecurrentLayer):
     """Simple recurrent network with tanh (Elman 1990), with the arguments and shapes of `LSTM`; its state is h."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        variational: bool = False,
-        layer_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
-        super().__init__()
-        self.stack = RecurrentStack(
-            "rnn", input_size, hidden_size, num_layers, bidirectional, dropout, variational, layer_norm, residual
-        )
+    cell = "rnn"
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Lengths | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y, (h,) = self.stack(x, lengths, None if state is None else (state,))
         return y, h
-
-    @classmethod
-    def from_torch(cls, layer: nn.RNN) -> RNN:
-        """Return a layer with the weights of a tanh `torch.nn.RNN` and equal outputs."""
-        if layer.nonlinearity != "tanh":
-            raise ValueError(f"an RNN has tanh units; this one has {layer.nonlinearity!r}")
-        made: RNN = _from_torch(cls, layer)
-        return made
-
-    def to_torch(self) -> nn.RNN:
-        """Return a `torch.nn.RNN` (batch_first) with these weights and equal outputs."""
-        made: nn.RNN = _to_torch(self.stack, nn.RNN)
-        return made
 
 
 class Direction(nn.Module):
@@ -203,12 +230,19 @@ class RecurrentStack(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in sizes) if layer_norm else None
 
-    def forward(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
-        batch, time = self._check(x, lengths, state)
-        if lengths is None or not bool((lengths < time).any()):
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, x: Tensor, lengths: Lengths | None, state: State | None) -> tuple[Tensor, State]:
+        self._check(x, state)
+        batch, time = x.shape[:2]
+        exporting = torch.compiler.is_exporting()
+        if lengths is not None:
+            lengths = whole_lengths(lengths, batch, time, x.device)
+        elif exporting:
+            lengths = torch.full((batch,), time, device=x.device)
+        if lengths is None or not (exporting or bool((lengths < time).any())):
             y, end = self._run(x.transpose(0, 1), state)
             return y.transpose(0, 1), end
-        lengths, order = lengths.to(x.device).sort(descending=True, stable=True)
+        lengths, order = lengths.sort(descending=True, stable=True)
         back = order.argsort()
         steps = torch.arange(time, device=x.device)
         enter = (order * time + steps.unsqueeze(1)).flatten()
@@ -226,7 +260,7 @@ class RecurrentStack(nn.Module):
     def _run(
         self, x: Tensor, state: State | None, lengths: Tensor | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run all layers over x (time, batch, features); uneven rows come with falling lengths and their padding."""
+        """Run all layers over x (time, batch, features); uneven rows come with decreasing lengths and their padding."""
         reversal = None if lengths is None or padding is None else _reversal(lengths, padding)
         starts = self.init_state(x.shape[1]) if state is None else state
         ends: list[State] = []
@@ -303,22 +337,21 @@ class RecurrentStack(nn.Module):
         keep = x.new_empty(1, *x.shape[1:]).bernoulli_(1.0 - self.dropout)
         return x * (keep / (1.0 - self.dropout))
 
-    def _check(self, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[int, int]:
+    def torch_names(self) -> Iterator[tuple[Direction, list[str]]]:
+        """Yield each direction of each layer with the names that torch gives its weights."""
+        for index in range(self.num_layers):
+            for direction, suffix in zip(self.at(index), (f"l{index}", f"l{index}_reverse"), strict=False):
+                yield direction, [f"{kind}_{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+    def _check(self, x: Tensor, state: State | None) -> None:
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x must be (batch, time, {self.input_size}), not {tuple(x.shape)}")
-        batch, time = x.shape[:2]
-        if time == 0:
+        if x.shape[1] == 0:
             raise ValueError("x has no time steps")
-        if lengths is not None:
-            if lengths.shape != (batch,):
-                raise ValueError(f"lengths must be ({batch},), not {tuple(lengths.shape)}")
-            if bool(((lengths > time) | (lengths < 0)).any()):
-                raise ValueError(f"lengths must lie between 0 and {time}, the time of x")
-        expected = (self.num_layers * self.directions, batch, self.hidden_size)
+        expected = (self.num_layers * self.directions, x.shape[0], self.hidden_size)
         for part in state or ():
             if tuple(part.shape) != expected:
                 raise ValueError(f"each part of the state must be {expected}, not {tuple(part.shape)}")
-        return batch, time
 
 
 class _PermuteRows(torch.autograd.Function):
@@ -350,46 +383,3 @@ def _reversal(lengths: Tensor, padding: Tensor) -> Tensor:
     steps = torch.arange(time, device=lengths.device).unsqueeze(1)
     source = torch.where(padding, steps, lengths.unsqueeze(0) - 1 - steps)
     return (source * batch + torch.arange(batch, device=lengths.device)).flatten()
-
-
-def _torch_names(layer: int, direction: int) -> list[str]:
-    suffix = f"l{layer}" + ("_reverse" if direction else "")
-    return [f"{kind}_{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-
-
-def _from_torch(kind: Any, layer: nn.RNNBase) -> Any:
-    if layer.proj_size:
-        raise ValueError("layers with a projection (proj_size) are not supported")
-    made = kind(
-        layer.input_size,
-        layer.hidden_size,
-        layer.num_layers,
-        bidirectional=layer.bidirectional,
-        dropout=layer.dropout,
-    ).to(layer.weight_ih_l0)
-    with torch.no_grad():
-        for index in range(layer.num_layers):
-            for d, direction in enumerate(made.stack.at(index)):
-                for target, name in zip(direction.weights(), _torch_names(index, d), strict=True):
-                    source = getattr(layer, name, None)
-                    target.copy_(torch.zeros_like(target) if source is None else source)
-    return made.train(layer.training)
-
-
-def _to_torch(stack: RecurrentStack, kind: Any) -> Any:
-    if stack.norms is not None or stack.residual or (stack.variational and stack.dropout):
-        raise ValueError("torch.nn has no layer norm, residual connections or variational dropout in recurrent layers")
-    made = kind(
-        stack.input_size,
-        stack.hidden_size,
-        stack.num_layers,
-        batch_first=True,
-        dropout=stack.dropout,
-        bidirectional=stack.directions == 2,
-    ).to(stack.at(0)[0].weight_ih)
-    with torch.no_grad():
-        for index in range(stack.num_layers):
-            for d, direction in enumerate(stack.at(index)):
-                for source, name in zip(direction.weights(), _torch_names(index, d), strict=True):
-                    getattr(made, name).copy_(source)
-    return made.train(stack.training)

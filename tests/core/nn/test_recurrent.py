@@ -1,5 +1,8 @@
 """Recurrent layers against torch.nn on packed sequences, and the properties they promise."""
 
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from lstmapps.nn import GRU, LSTM, RNN, gru_step, lstm_step, rnn_step
 from lstmapps.nn.engine import _blocks
 
+KINDS = pytest.mark.parametrize("kind", [LSTM, GRU, RNN])
 PAIRS = [(LSTM, nn.LSTM), (GRU, nn.GRU), (RNN, nn.RNN)]
 
 
@@ -143,6 +147,24 @@ def test_rows_that_have_ended_cost_little():
     assert len(_blocks([100, 98, 97, 95])) == 1, "like lengths are not worth a cut"
 
 
+@KINDS
+def test_states_are_exact_where_rows_end_inside_a_block(kind):
+    torch.manual_seed(0)
+    layer = kind(3, 4, 2, bidirectional=True, dtype=torch.float64)
+    lengths = [40, 39, 38, 37, 36, 20, 19, 18, 17, 16, 3, 2, 1, 0, 0, 0]
+    assert any(end not in lengths[:rows] or len(set(lengths[:rows])) > 1 for _, end, rows in _blocks(lengths))
+    x = torch.randn(len(lengths), 40, 3, dtype=torch.float64) * 3
+    shape = (4, len(lengths), 4)
+    start = tuple(torch.randn(shape, dtype=torch.float64) * 3 for _ in range(2 if kind is LSTM else 1))
+    _, end = layer(x, lengths, start if kind is LSTM else start[0])
+    for row, length in enumerate(lengths):
+        own = tuple(part[:, row : row + 1].contiguous() for part in start)
+        if length:
+            _, own = layer(x[row : row + 1, :length], None, own if kind is LSTM else own[0])
+        for a, b in zip(parts(end), parts(own), strict=True):
+            torch.testing.assert_close(a[:, row], b[:, 0], atol=1e-12, rtol=1e-12)
+
+
 def test_the_order_of_a_batch_changes_nothing():
     torch.manual_seed(0)
     layer = LSTM(3, 4, bidirectional=True)
@@ -205,6 +227,116 @@ def test_forget_gates_start_open():
 def test_wrong_shapes_are_named(x, lengths, state, message):
     with pytest.raises(ValueError, match=message):
         LSTM(3, 4)(x, lengths, state)
+
+
+INTEGERS = [torch.uint8, torch.int16, torch.int32, torch.uint16]
+
+
+@KINDS
+@pytest.mark.parametrize("make", [list, tuple, np.array, *(partial(torch.tensor, dtype=d) for d in INTEGERS)])
+def test_lengths_are_whole_numbers_of_any_type(kind, make):
+    torch.manual_seed(0)
+    layer = kind(3, 4, 2, bidirectional=True)
+    x, lengths = torch.randn(4, 6, 3), [6, 2, 0, 1]
+    expected, end = layer(x, torch.tensor(lengths))
+    y, state = layer(x, make(lengths))
+    assert torch.equal(y, expected)
+    assert all(torch.equal(a, b) for a, b in zip(parts(state), parts(end), strict=True))
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [torch.ones(2), torch.tensor([True, True]), [1.0, 2.0], ["a", "b"], "ab", 5, torch.ones(2, 5) > 0, [[1], [2, 3]]],
+)
+def test_what_is_no_length_is_refused(lengths):
+    with pytest.raises(ValueError, match="lengths must be"):
+        LSTM(3, 4)(torch.zeros(2, 5, 3), lengths)
+
+
+class Net(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.layer = kind(3, 4, 2, bidirectional=True, layer_norm=True)
+
+    def forward(self, x, lengths=None):
+        y, state = self.layer(x * 1.5, lengths)
+        return y, parts(state)
+
+
+OTHERS = [(4, 9, [9, 3, 0, 6]), (7, 21, [21, 20, 3, 2, 1, 0, 9]), (2, 5, [5, 5]), (1, 30, [17])]
+
+
+@KINDS
+@pytest.mark.parametrize("training", [True, False])
+def test_compiled_layers_and_their_gradients_are_the_eager_ones(kind, training):
+    torch.manual_seed(0)
+    net = Net(kind).train(training)
+    compiled = torch.compile(net, backend="aot_eager")
+    for batch, time, lengths in OTHERS:
+        x = torch.randn(batch, time, 3, requires_grad=True)
+        (y, state), (expected, end) = compiled(x, torch.tensor(lengths)), net(x, torch.tensor(lengths))
+        torch.testing.assert_close((y, state), (expected, end))
+        if training:
+            gradients = [torch.autograd.grad(out.sin().sum(), [x, *net.parameters()]) for out in (y, expected)]
+            torch.testing.assert_close(*gradients)
+
+
+@KINDS
+@pytest.mark.parametrize("with_lengths", [True, False])
+def test_exported_layers_take_other_batches_times_and_lengths(kind, with_lengths):
+    torch.manual_seed(0)
+    net, free = Net(kind), torch.export.Dim.AUTO
+    inputs = (torch.randn(4, 9, 3), torch.tensor([9, 3, 0, 6]))[: 1 + with_lengths]
+    shapes = ({0: free, 1: free}, {0: free})[: 1 + with_lengths]
+    exported = torch.export.export(net, inputs, dynamic_shapes=shapes).module()
+    for batch, time, lengths in OTHERS:
+        inputs = (torch.randn(batch, time, 3), torch.tensor(lengths))[: 1 + with_lengths]
+        with torch.no_grad():
+            torch.testing.assert_close(exported(*inputs), net(*inputs), atol=1e-6, rtol=1e-5)
+
+
+@KINDS
+@pytest.mark.parametrize("time", [6, 20])  # few steps run in the cells when no gradient is wanted
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("lengths", [None, [3, 1]])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_under_autocast_all_that_comes_out_has_its_dtype(kind, time, gradients, lengths, dtype):
+    torch.manual_seed(0)
+    layer, x = kind(3, 4, 2, bidirectional=True), torch.randn(2, time, 3)
+    expected, _ = layer(x, lengths)
+    for inputs in (x, x.to(dtype)):
+        with torch.set_grad_enabled(gradients), torch.autocast("cpu", dtype=dtype):
+            y, state = layer(inputs, lengths)
+        assert {y.dtype, *(part.dtype for part in parts(state))} == {dtype}
+        torch.testing.assert_close(y.float(), expected, atol=0.05, rtol=0.05)
+    if gradients:
+        y.float().sum().backward()
+        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layer.parameters())
+
+
+@KINDS
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_layer_is_made_in_a_dtype_and_computes_in_it(kind, dtype):
+    torch.manual_seed(0)
+    layer = kind(3, 4, 2, bidirectional=True, device="cpu", dtype=dtype)
+    assert {p.dtype for p in layer.parameters()} == {dtype}
+    y, state = layer(torch.randn(3, 12, 3, dtype=dtype), [12, 5, 0])
+    assert {y.dtype, *(part.dtype for part in parts(state))} == {dtype}
+    assert next(kind(3, 4, device="meta").parameters()).is_meta
+
+
+@KINDS
+def test_gradients_are_those_of_finite_differences_through_state_and_lengths(kind):
+    torch.manual_seed(0)
+    layer = kind(2, 3, 2, bidirectional=True, layer_norm=True, residual=True, dtype=torch.float64)
+    x = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
+    state = [torch.randn(4, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(2 if kind is LSTM else 1)]
+
+    def run(x, *state):
+        y, end = layer(x, [5, 2, 0], state if kind is LSTM else state[0])
+        return y, *parts(end)
+
+    assert torch.autograd.gradcheck(run, (x, *state))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
