@@ -17,8 +17,8 @@ from torch import Tensor
 from lstmapps import package as packages
 from lstmapps import streaming
 from lstmapps.ctc import Opinion, Span, greedy_spans
-from lstmapps.data.samples import Sample, pad
-from lstmapps.errors import UserError
+from lstmapps.data.samples import Sample, distinct, pad
+from lstmapps.errors import UserError, cause
 from lstmapps.nn import CTCNetwork
 from lstmapps.nn.transducer import Found, TransducerState
 from lstmapps.package import Package
@@ -126,7 +126,7 @@ class Model:
                 sizes = [(i, x[0].size or 1) for i, x in enumerate(loaded) if not isinstance(x, Failure)]
                 for batch in _batches(sorted(sizes, key=lambda pair: pair[1]), self.domain.batch_steps):
                     pairs: Any = [loaded[i] for i in batch]
-                    for i, result in zip(batch, self._read_batch(pairs, read), strict=True):
+                    for i, result in zip(batch, self._read_each(pairs, read), strict=True):
                         results[i] = result
                 yield from (result for result in results if result is not None)
 
@@ -182,7 +182,7 @@ class Model:
         input was cut, they come out the same, for a unidirectional model as from `predict`. `state` stays
         as it is, so a step can be taken back. Without `tentative` a step costs less, and tells what is stable only.
         """
-        y, network = streaming.step(self.network, chunk, state.network)
+        y, network = streaming.step(self.network, self.domain.from_array(chunk), state.network)
         heard, after = self._hear(y, replace(state, network=network))
         if tentative:
             rest, _ = self._hear(streaming.preview(self.network, after.network), after)
@@ -222,17 +222,19 @@ class Model:
                 yield item
                 continue
             try:
-                yield from self.domain.read(item)
-            except UserError as error:
-                yield Failure(Sample(item, item), str(error))
+                yield from distinct(self.domain.read(item))
+            except Exception as error:
+                yield _failure(Sample(item, item), error)
 
     def _measure(self, sample: Sample | Failure) -> Sample | Failure:
         if isinstance(sample, Failure):
             return sample
+        if sample.fault:
+            return Failure(sample, sample.fault)
         try:
             return self.domain.measure(sample)
-        except UserError as error:
-            return Failure(sample, str(error))
+        except Exception as error:
+            return _failure(sample, error)
 
     def _load(self, sample: Sample | Failure) -> tuple[Sample, Tensor | None] | Failure:
         """Load a sample; one that is read in blocks stays where it is."""
@@ -240,13 +242,22 @@ class Model:
             return sample if isinstance(sample, Failure) else (sample, None)
         try:
             x = self.domain.load(sample)
-        except UserError as error:
-            return Failure(sample, str(error))
+        except Exception as error:
+            return _failure(sample, error)
         return replace(sample, size=len(x)), x
 
     def _is_long(self, sample: Sample) -> bool:
         """Tell whether a sample is read in blocks."""
         return (sample.size or 0) > _LONG * self.domain.batch_steps and streaming.streams(self.network)
+
+    def _read_each(self, items: list[tuple[Sample, Tensor | None]], read: Reader) -> list[Prediction | Failure]:
+        """Read a batch; if an input of it makes that fail, each by itself."""
+        try:
+            return self._read_batch(items, read)
+        except Exception as error:
+            if len(items) == 1:
+                return [_failure(items[0][0], error)]
+            return [self._read_each([item], read)[0] for item in items]
 
     @torch.inference_mode()
     def _read_batch(self, items: list[tuple[Sample, Tensor | None]], read: Reader) -> list[Prediction | Failure]:
@@ -266,8 +277,8 @@ class Model:
         """Read a sample in blocks, in bounded memory."""
         try:
             characters = self._hear_all(sample) if read.decoder == "transducer" else self._read_parts(sample, read)
-        except UserError as error:
-            return Failure(sample, str(error))
+        except Exception as error:
+            return _failure(sample, error)
         return prediction_of(sample, characters)
 
     def _hear_all(self, sample: Sample) -> list[Piece]:
@@ -341,6 +352,10 @@ class Model:
             raise UserError(f"{self.name} has no transducer; choose greedy or beam")
         model = self.language_model
         return reader(self.config, self.vocabulary, decoder, language_model=model, n_best=n_best, hot_words=hot_words)
+
+
+def _failure(sample: Sample, error: Exception) -> Failure:
+    return Failure(sample, cause(error, sample.id), error)
 
 
 def _spans(found: Found) -> list[Span]:

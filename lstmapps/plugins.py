@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
 
@@ -26,6 +26,10 @@ GROUP = "lstmapps.plugins"
 """The entry-point group in which a distribution announces its `Plugin`."""
 
 
+OURS = ("handwriting", "speech")
+"""The domains that have a plugin of this project, `lstmapps-<domain>`."""
+
+
 class Domain(ABC):
     """What a plugin knows of its domain: how inputs are found, read, varied and how results are written.
 
@@ -38,7 +42,8 @@ class Domain(ABC):
     def read(self, source: str) -> Iterator[Sample]:
         """Yield the samples of a source (a file, a folder, a table) without opening each input.
 
-        Raises UserError if the source itself cannot be used.
+        Their ids differ (`lstmapps.data.distinct`). Raises UserError if the source itself cannot be used; a line
+        of it that cannot is a sample with a `fault`.
         """
 
     @abstractmethod
@@ -48,6 +53,15 @@ class Domain(ABC):
     @abstractmethod
     def load(self, sample: Sample) -> Tensor:
         """Return the raw input (time, features) as the network's frontend takes it; raises UserError."""
+
+    def from_array(self, array: Any) -> Tensor:
+        """Return an array or tensor given in Python as `load` returns inputs; raises UserError if it is none."""
+        import torch
+
+        x = torch.as_tensor(array)
+        if x.dim() != 2 or not x.is_floating_point():
+            raise UserError(f"an input is (time, features) of floating-point numbers, not {tuple(x.shape)} {x.dtype}")
+        return x
 
     def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
         """Yield what `load` returns in blocks, for inputs that are better not held whole."""
@@ -174,6 +188,9 @@ def find(kind: str, name: str) -> Path:
     for plugin_broken in broken:
         if name.startswith(f"{plugin_broken.name}/"):
             raise UserError(f"{name} belongs to the plugin {plugin_broken.name}, which {plugin_broken.reason}")
+    domain, slash, _ = name.partition("/")
+    if slash and domain in OURS and domain not in plugins:
+        raise UserError(f"{name} belongs to a plugin that is not installed; pip install lstmapps-{domain}")
     hint = did_you_mean(name, list(known)) or "; `lstmapps list` shows what there is"
     raise UserError(f"there is no {kind} {name!r}{hint}")
 

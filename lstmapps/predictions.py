@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from lstmapps.data.samples import Sample
+from lstmapps.errors import escaped
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that could not be read, and why, in one sentence."""
+    """An input that could not be read, and why, in one sentence; `error` is what was raised, if anything was."""
 
     sample: Sample
     reason: str
+    error: Exception | None = None
 
 
 def words_of(characters: list[Piece]) -> list[Piece]:
@@ -63,15 +65,18 @@ def words_of(characters: list[Piece]) -> list[Piece]:
 
 
 def write_text(predictions: Iterable[Prediction], file: TextIO) -> None:
-    """Write `input<TAB>text` a line."""
+    """Write `input<TAB>text` a line; control characters and undecodable bytes in a name are escaped."""
     for prediction in predictions:
-        file.write(f"{prediction.sample.id}\t{prediction.text}\n")
+        file.write(f"{escaped(prediction.sample.id)}\t{prediction.text}\n")
 
 
 def write_jsonl(predictions: Iterable[Prediction], file: TextIO) -> None:
-    """Write one JSON object a line, with everything a prediction holds."""
+    """Write one JSON object a line, with everything a prediction holds; in ASCII where the file has no more."""
+    encoding = (getattr(file, "encoding", None) or "utf-8").lower().replace("-", "")
     for prediction in predictions:
-        file.write(json.dumps(as_json(prediction), ensure_ascii=False) + "\n")
+        line = json.dumps(as_json(prediction), ensure_ascii=not encoding.startswith("utf"))
+        line = "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in line)  # bytes of a file name
+        file.write(line + "\n")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def init_state(network: CTCNetwork, chunk: int = 500, context: int = 100) -> Str
     if stack.directions == 1:
         chunk, context = 0, 0
     return StreamState(
-        raw=like.new_zeros(1, frontend.context, 1),
+        raw=torch.zeros(1, frontend.context, 1, device=like.device),
         normalisation=frontend.init_state(),
         frames=like.new_zeros(1, 0, frontend.features),
         first=0,
@@ -164,7 +164,7 @@ def _make_frames(network: CTCNetwork, state: StreamState) -> StreamState:
     used = count * frontend.stride
     frames = frontend.frames(state.raw[:, : used + 2 * frontend.context])
     frames, normalisation = frontend.normalise(frames, state.normalisation)
-    frames = torch.cat([state.frames, frames], dim=1)
+    frames = torch.cat([state.frames, frames.to(state.frames)], dim=1)
     return replace(state, raw=state.raw[:, used:], normalisation=normalisation, frames=frames)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from lstmapps.data.batching import SizeBatches
 from lstmapps.data.checks import Problem
-from lstmapps.data.manifests import read_json_lines, read_lines, read_table
-from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, group_of, pad
+from lstmapps.data.manifests import read_columns, read_json_lines, read_lines, read_samples, read_table
+from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, distinct, group_of, pad, tolerant
 
 if TYPE_CHECKING:
     from lstmapps.data.module import SequenceData as SequenceData
@@ -21,11 +21,15 @@ __all__ = [
     "SizeBatches",
     "Source",
     "collate",
+    "distinct",
     "group_of",
     "pad",
+    "read_columns",
     "read_json_lines",
     "read_lines",
+    "read_samples",
     "read_table",
+    "tolerant",
 ]
 
 

@@ -14,7 +14,7 @@ import torch
 
 from lstmapps.ctc.loss import steps_needed
 from lstmapps.data.samples import Sample, group_of
-from lstmapps.errors import UserError
+from lstmapps.errors import UserError, cause, escaped
 from lstmapps.plugins import Domain
 from lstmapps.text import Vocabulary
 
@@ -51,11 +51,13 @@ def load_all(domain: Domain, samples: Sequence[Sample]) -> list[Checked]:
     """
 
     def check(sample: Sample) -> Checked:
+        if sample.fault:
+            return Checked(sample, problem=Problem(sample.id, "unreadable", sample.fault))
         try:
             measured = domain.measure(sample)
             x = domain.load(measured)
-        except UserError as error:
-            return Checked(sample, problem=Problem(sample.id, "unreadable", str(error)))
+        except Exception as error:
+            return Checked(sample, problem=Problem(sample.id, "unreadable", cause(error, sample.id)))
         digest = hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest()
         return Checked(replace(measured, size=len(x)), x, digest)
 
@@ -74,6 +76,8 @@ def load_all(domain: Domain, samples: Sequence[Sample]) -> list[Checked]:
 def text_problems(samples: Sequence[Sample], vocabulary: Vocabulary | None) -> Iterator[Problem]:
     """Yield samples without text, and those with symbols that the vocabulary lacks."""
     for sample in samples:
+        if sample.fault:
+            continue
         if not sample.text:
             yield Problem(sample.id, "empty", f"{sample.id} has an empty text; give its transcript or remove it")
         elif vocabulary is not None and (unknown := vocabulary.unknown(sample.text)):
@@ -137,7 +141,7 @@ def refuse(problems: Sequence[Problem]) -> None:
     """Raise UserError that lists the problems, if there are any."""
     if not problems:
         return
-    shown = [problem.message for problem in problems[:20]]
+    shown = [escaped(problem.message) for problem in problems[:20]]
     if len(problems) > len(shown):
         shown.append(f"… and {len(problems) - len(shown)} more")
     counts = ", ".join(f"{count} {kind}" for kind, count in Counter(p.kind for p in problems).items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -27,7 +28,7 @@ from lstmapps.data.checks import (
     refuse,
     text_problems,
 )
-from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, group_of
+from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, distinct, group_of
 from lstmapps.errors import UserError
 from lstmapps.plugins import Domain
 from lstmapps.text import Normalisation, Vocabulary
@@ -85,9 +86,9 @@ class SequenceData(LightningDataModule):
         self.seed = seed
         self.parts: dict[str, list[Sample]] = {}
         self.left_out: list[Problem] = []
-        self._loaded: dict[str, dict[str, Tensor]] = {}
+        self._loaded: dict[str, Kept] = {}
         self._train_loader: _CountingLoader | None = None
-        self._start = 0
+        self._start, self._of = 0, 0  # batches of a resumed epoch that are done, and of how many
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -103,7 +104,7 @@ class SequenceData(LightningDataModule):
     ) -> None:
         """Read, check and measure the named parts; afterwards `parts` holds what will be used.
 
-        `output_lengths` says how many steps the network makes of how many. Raises UserError that
+        `output_lengths` turns input lengths into output lengths. Raises UserError that
         lists the bad samples, unless `skip_bad` is set: then they are in `left_out`. Symbols that
         the vocabulary lacks are a fault of training samples only: elsewhere they count as errors.
         """
@@ -112,7 +113,7 @@ class SequenceData(LightningDataModule):
         problems: list[Problem] = []
         for part, results in checked.items():
             if not results:
-                raise UserError(f"the {part} part has no samples; check `data.{part}` and `data.holdout`")
+                raise UserError(self._why_empty(part))
             found = list(self._problems(part, results, vocabulary, output_lengths))
             if part != "train" and "train" in checked:
                 found += leak_problems(checked["train"], results, part)
@@ -120,12 +121,27 @@ class SequenceData(LightningDataModule):
                     found += group_leak_problems(checked["train"], results, part, self.group)
             bad = {problem.id for problem in found}
             self.parts[part] = [result.sample for result in results if result.sample.id not in bad]
-            self._loaded[part] = {result.sample.id: result.x for result in results if result.x is not None}
+            self._loaded[part] = Kept({r.sample.id: r.x for r in results if r.x is not None})
             problems += found
         if self.skip_bad:
             self.left_out = problems
         else:
             refuse(problems)
+        for part in parts:
+            if not self.parts[part]:
+                reason = next(problem.message for problem in problems if problem.id == checked[part][0].sample.id)
+                raise UserError(f"none of the {len(checked[part])} samples of the {part} part can be used: {reason}")
+
+    def _why_empty(self, part: str) -> str:
+        if self.sources[part] is not None and part != "train":
+            return f"the {part} part has no samples; check `data.{part}`"
+        count = len(self._training_samples)
+        if not count:
+            return "the train part has no samples; check `data.train`"
+        return (
+            f"{count} training sample{'s' * (count > 1)} cannot be split into a train and a validation part "
+            f"(`data.holdout` is {self.holdout}, and a group stays together); give more, or --data.validation"
+        )
 
     @staticmethod
     def _problems(
@@ -157,7 +173,8 @@ class SequenceData(LightningDataModule):
         if self.sources["validation"] is not None:
             return set()
         groups: dict[str, list[str]] = {}
-        for sample in self._training_samples:
+        usable = [sample for sample in self._training_samples if not sample.fault]
+        for sample in usable:
             groups.setdefault(group_of(sample.id, self.group), []).append(sample.id)
         if isinstance(self.holdout, list):
             return {
@@ -168,7 +185,7 @@ class SequenceData(LightningDataModule):
             }
         if not 0.0 <= self.holdout < 1.0:
             raise UserError(f"data.holdout is {self.holdout}; give a share below 1, such as 0.1")
-        wanted = self.holdout * len(self._training_samples)
+        wanted = self.holdout * len(usable)
         held_out: set[str] = set()
         for group in sorted(groups, key=_stable_hash):
             if len(held_out) >= wanted:
@@ -181,7 +198,7 @@ class SequenceData(LightningDataModule):
         if source is None:
             raise UserError(f"the recipe names no {part} data; give it with --data.{part}")
         found = source.samples() if isinstance(source, Source) else self.domain.read(str(self._resolve(source)))
-        return [s if s.text is None else replace(s, text=self.normalisation(s.text)) for s in found]
+        return [s if s.text is None else replace(s, text=self.normalisation(s.text)) for s in distinct(found)]
 
     def _resolve(self, source: str) -> Path:
         path = Path(source).expanduser()
@@ -207,16 +224,21 @@ class SequenceData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         self._train_loader = self._loader("train", training=True)
         batches: Any = self._train_loader.sampler
+        if self._start and self._of != len(batches):
+            raise UserError(
+                f"the run stopped within an epoch of {self._of} batches, which are {len(batches)} now; "
+                "continue it with the data and the data.batch_steps that it began with"
+            )
         batches.start, self._start = self._start, 0
         return self._train_loader
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many batches of the current epoch are done; a checkpoint keeps it."""
+        """Return how many batches of the current epoch are done, and of how many; a checkpoint keeps it."""
         loader = self._train_loader
-        return {"batches": loader.given % len(loader) if loader else 0}
+        return {"batches": loader.given % len(loader), "of": len(loader)} if loader else {"batches": 0, "of": 0}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._start = state_dict["batches"]
+        self._start, self._of = state_dict["batches"], state_dict["of"]
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader("validation", training=False)
@@ -260,12 +282,31 @@ class _CountingLoader(DataLoader[Any]):
             yield batch
 
 
+class Kept:
+    """Loaded inputs by id, in one block of memory: a worker that is spawned is handed one file, not one for each."""
+
+    def __init__(self, inputs: dict[str, Tensor]) -> None:
+        self._places: dict[str, tuple[torch.dtype, int, torch.Size]] = {}
+        flat: dict[torch.dtype, list[Tensor]] = {}
+        ends: Counter[torch.dtype] = Counter()
+        for id_, x in inputs.items():
+            self._places[id_] = (x.dtype, ends[x.dtype], x.shape)
+            flat.setdefault(x.dtype, []).append(x.flatten())
+            ends[x.dtype] += x.numel()
+        self._blocks = {dtype: torch.cat(parts) for dtype, parts in flat.items()}
+
+    def get(self, id_: str) -> Tensor | None:
+        """Return an input, or None if it was not kept."""
+        if id_ not in self._places:
+            return None
+        dtype, begin, shape = self._places[id_]
+        return self._blocks[dtype][begin : begin + shape.numel()].view(shape)
+
+
 class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
     """Loads, and in training augments, samples; a variation follows from seed, epoch and id alone."""
 
-    def __init__(
-        self, domain: Domain, samples: list[Sample], loaded: dict[str, Tensor], seed: int, *, augment: bool
-    ) -> None:
+    def __init__(self, domain: Domain, samples: list[Sample], loaded: Kept, seed: int, *, augment: bool) -> None:
         self.domain, self.samples, self.loaded = domain, samples, loaded
         self.seed, self.augment = seed, augment
 
@@ -274,7 +315,8 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
 
     def _load(self, epoch: int, index: int) -> tuple[Tensor, Sample]:
         sample = self.samples[index]
-        x = self.loaded[sample.id] if sample.id in self.loaded else self.domain.load(sample)
+        kept = self.loaded.get(sample.id)
+        x = self.domain.load(sample) if kept is None else kept
         if self.augment:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_stable_hash(f"{self.seed} {epoch} {sample.id}"))

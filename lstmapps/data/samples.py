@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lstmapps.errors import UserError
 from lstmapps.text import Vocabulary
 
 
@@ -21,6 +23,7 @@ class Sample:
     `source` is what the domain loads: a path, or the raw input itself where it was made on the spot.
     `size` is the number of steps of the loaded input, None until the domain has measured it.
     `region` says which part of the source is meant, in the domain's own terms.
+    `fault` tells, in one sentence, why the list that names the sample says nothing usable of it.
     """
 
     id: str
@@ -28,6 +31,28 @@ class Sample:
     text: str | None = None
     size: int | None = None
     region: Any = None
+    fault: str | None = None
+
+
+def distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Yield samples with ids of their own: the second of one id ends in `#2`, the third in `#3`."""
+    seen: set[str] = set()
+    counts: Counter[str] = Counter()
+    for sample in samples:
+        id_ = sample.id
+        while id_ in seen:
+            counts[sample.id] += 1
+            id_ = f"{sample.id}#{counts[sample.id] + 1}"
+        seen.add(id_)
+        yield sample if id_ == sample.id else replace(sample, id=id_)
+
+
+def tolerant(id_: str, samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Yield samples; a UserError that ends them becomes a sample `id_` with that fault."""
+    try:
+        yield from samples
+    except UserError as error:
+        yield Sample(id_, None, fault=str(error))
 
 
 EACH = "(.*)"
@@ -48,28 +73,29 @@ class Source(ABC):
         """Yield the same samples in the same order at every call."""
 
 
-@dataclass(frozen=True)
 class Batch:
     """Samples padded to one length.
 
     x (batch, time, features), zero beyond lengths (batch,); targets (batch, longest), zero beyond
-    target_lengths (batch,).
+    target_lengths (batch,). No dataclass, since Lightning would rewrite the fields of one.
     """
 
-    x: Tensor
-    lengths: Tensor
-    targets: Tensor
-    target_lengths: Tensor
-    samples: list[Sample] = field(default_factory=list)
+    def __init__(
+        self, x: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, samples: Sequence[Sample] = ()
+    ) -> None:
+        self.x, self.lengths = x, lengths
+        self.targets, self.target_lengths = targets, target_lengths
+        self.samples = list(samples)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        return replace(
-            self,
-            x=self.x.to(device, non_blocking=non_blocking),
-            lengths=self.lengths.to(device, non_blocking=non_blocking),
-            targets=self.targets.to(device, non_blocking=non_blocking),
-            target_lengths=self.target_lengths.to(device, non_blocking=non_blocking),
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        x, lengths = change(self.x), change(self.lengths)
+        return Batch(x, lengths, change(self.targets), change(self.target_lengths), self.samples)
 
 
 def pad(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:

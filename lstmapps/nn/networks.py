@@ -47,16 +47,16 @@ class CTCNetwork(nn.Module):
         return self.encoder.output_lengths(own(lengths) if own else lengths)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        y, _, lengths = self.encoder(*self.frontend(x, lengths))
-        return self.head(y), lengths
+        _, logits, _, lengths = self.forward_all(x, lengths)
+        return logits, lengths
 
     def forward_all(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Return `(encoded steps, logits, auxiliary logits or None, lengths)`."""
         return self.from_features(*self.frontend(x, lengths))
 
     def from_features(self, y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """Return what `forward_all` does, of the frontend's output."""
-        y, features, lengths = self.encoder(y, lengths)
+        """Return what `forward_all` does, of the frontend's output, which is taken in the network's own precision."""
+        y, features, lengths = self.encoder(y.to(self.head.weight.dtype), lengths)
         auxiliary = None
         if self.auxiliary_head is not None:
             auxiliary = self.auxiliary_head(features.transpose(1, 2)).transpose(1, 2)

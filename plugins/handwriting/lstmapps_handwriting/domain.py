@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from lstmapps.data import Sample
 from lstmapps.plugins import Domain
 from lstmapps.predictions import Format
 from lstmapps_handwriting.augmentation import vary_line
-from lstmapps_handwriting.images import line_size, line_tensor, open_line
+from lstmapps_handwriting.images import array_picture, line_size, line_tensor, open_line
 from lstmapps_handwriting.readers import read_source
 from lstmapps_handwriting.writers import write_alto, write_page
 
@@ -39,6 +40,9 @@ class Handwriting(Domain):
 
     def load(self, sample: Sample) -> Tensor:
         return line_tensor(open_line(sample), self.height)
+
+    def from_array(self, array: Any) -> Tensor:
+        return line_tensor(array_picture(array), self.height)
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_line(x, self.augmentation) if self.augmentation else x

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from PIL import Image, ImageOps
-
 from lstmapps.predictions import Piece, Prediction
-from lstmapps_handwriting.images import Region
+from lstmapps_handwriting.images import Region, picture_size
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels; right and bottom exclusive."""
@@ -32,9 +31,9 @@ def write_page(predictions: Iterable[Prediction], file: TextIO) -> None:
     """Write the lines of one picture as a PAGE document."""
     predictions = list(predictions)
     source = Path(predictions[0].sample.source)
-    width, height = _picture_size(source)
+    width, height = picture_size(source)
     root = ElementTree.Element("PcGts", xmlns=_PAGE)
-    attributes = {"imageFilename": source.name, "imageWidth": str(width), "imageHeight": str(height)}
+    attributes = {"imageFilename": _name(source, file), "imageWidth": str(width), "imageHeight": str(height)}
     page = ElementTree.SubElement(root, "Page", attributes)
     region = ElementTree.SubElement(page, "TextRegion", id="region")
     ElementTree.SubElement(region, "Coords", points=_points((0, 0, width, height)))
@@ -53,12 +52,12 @@ def write_alto(predictions: Iterable[Prediction], file: TextIO) -> None:
     """Write the lines of one picture as an ALTO 4 document."""
     predictions = list(predictions)
     source = Path(predictions[0].sample.source)
-    width, height = _picture_size(source)
+    width, height = picture_size(source)
     root = ElementTree.Element("alto", xmlns=_ALTO)
     description = ElementTree.SubElement(root, "Description")
     ElementTree.SubElement(description, "MeasurementUnit").text = "pixel"
     information = ElementTree.SubElement(description, "sourceImageInformation")
-    ElementTree.SubElement(information, "fileName").text = source.name
+    ElementTree.SubElement(information, "fileName").text = _name(source, file)
     layout = ElementTree.SubElement(root, "Layout")
     page = ElementTree.SubElement(layout, "Page", WIDTH=str(width), HEIGHT=str(height), PHYSICAL_IMG_NR="1", ID="page")
     space = ElementTree.SubElement(page, "PrintSpace", _place((0, 0, width, height)))
@@ -83,9 +82,11 @@ def _write(root: ElementTree.Element, file: TextIO) -> None:
     file.write(ElementTree.tostring(root, encoding="unicode") + "\n")
 
 
-def _picture_size(source: Path) -> tuple[int, int]:
-    with Image.open(source) as picture:
-        return ImageOps.exif_transpose(picture).size
+def _name(source: Path, file: TextIO) -> str:
+    """Return what names the picture in a document: its path from the document's folder, if that is known."""
+    place = getattr(file, "name", None)
+    folder = Path(place).parent if isinstance(place, str) and Path(place).is_file() else Path()
+    return Path(os.path.relpath(source, folder)).as_posix()
 
 
 def _equivalent(parent: ElementTree.Element, text: str, confidence: float) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor
 
 from lstmapps.data import Sample
 from lstmapps.plugins import Domain
 from lstmapps.predictions import Format
-from lstmapps_speech.audio import blocks, measured, waveform
+from lstmapps_speech.audio import Channel, blocks, measured, sound_of, waveform
 from lstmapps_speech.augmentation import Variation, vary_recording
 from lstmapps_speech.live import microphone, standard_input
 from lstmapps_speech.readers import read_source
@@ -18,16 +19,18 @@ from lstmapps_speech.writers import write_ctm, write_srt, write_textgrid, write_
 
 
 class Speech(Domain):
-    """Recordings, resampled to one rate and mixed to one channel.
+    """Recordings, resampled to one rate, of one channel.
 
     A loaded recording is (samples, 1), amplitudes within [-1, 1].
 
     sample_rate: in samples a second. variation: how recordings are varied in training; None leaves
-    them as they are.
+    them as they are. channel: the one that is heard, from 0, or "mix", the mean of all (the loudest, where they
+    cancel each other); a list may name another for a recording.
     """
 
-    def __init__(self, sample_rate: int = 16_000, variation: Variation | None = None) -> None:
+    def __init__(self, sample_rate: int = 16_000, variation: Variation | None = None, channel: Channel = "mix") -> None:
         self.sample_rate = sample_rate
+        self.channel = channel
         self.variation = Variation(**variation) if isinstance(variation, dict) else variation
         self.batch_steps = 60 * sample_rate
 
@@ -38,10 +41,13 @@ class Speech(Domain):
         return measured(sample, self.sample_rate)
 
     def load(self, sample: Sample) -> Tensor:
-        return waveform(sample, self.sample_rate)
+        return waveform(sample, self.sample_rate, self.channel)
 
     def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
-        return blocks(sample, self.sample_rate)
+        return blocks(sample, self.sample_rate, self.channel)
+
+    def from_array(self, array: Any) -> Tensor:
+        return sound_of(array)
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_recording(x, self.variation, self.sample_rate) if self.variation else x

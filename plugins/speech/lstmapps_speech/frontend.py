@@ -88,10 +88,10 @@ class SpeechFrontend(nn.Module):
             if self.kind == "filter_bank":
                 frames = frames - frames.mean(dim=2, keepdim=True)
                 frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-            spectrum = torch.fft.rfft(frames * self.shape, self.fft)
+            spectrum = torch.fft.rfft(frames * self.shape.float(), self.fft)
             energies = spectrum.real.square() + spectrum.imag.square()
-            y = (energies @ self.scale + _FLOOR).log()
-            return y @ self.cosine if self.kind == "mfcc" else y
+            y = (energies @ self.scale.float() + _FLOOR).log()
+            return y @ self.cosine.float() if self.kind == "mfcc" else y
 
     def init_state(self, batch: int = 1) -> tuple[Tensor, Tensor, int]:
         """Return what `normalise` remembers before the first frame: sums, sums of squares, and a count."""

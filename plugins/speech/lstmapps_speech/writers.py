@@ -41,7 +41,8 @@ def write_ctm(predictions: Iterable[Prediction], file: TextIO) -> None:
         name = "".join(Path(source if isinstance(source, str | Path) else prediction.sample.id).stem.split())
         for word in prediction.words:
             start, end = seconds(prediction, word.start), seconds(prediction, word.end)
-            file.write(f"{name} 1 {start:.2f} {max(0.01, end - start):.2f} {word.text} {word.confidence:.3f}\n")
+            channel = (prediction.sample.region.channel or 0) + 1
+            file.write(f"{name} {channel} {start:.2f} {max(0.01, end - start):.2f} {word.text} {word.confidence:.3f}\n")
 
 
 def write_textgrid(predictions: Iterable[Prediction], file: TextIO) -> None:

@@ -1,5 +1,6 @@
 """Batches, manifests and checks."""
 
+import re
 from collections import Counter
 from itertools import chain
 
@@ -8,8 +9,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmapps.data import Sample, SizeBatches, collate, group_of, pad, read_json_lines, read_table
+from lstmapps.data import (
+    Sample,
+    SizeBatches,
+    collate,
+    distinct,
+    group_of,
+    pad,
+    read_columns,
+    read_json_lines,
+    read_table,
+)
 from lstmapps.data.checks import Checked, group_leak_problems, odd_samples
+from lstmapps.data.module import Kept
 from lstmapps.errors import UserError
 from lstmapps.text import Vocabulary
 
@@ -53,6 +65,17 @@ def test_epochs_differ_and_repeat():
     assert batches(sizes, 1, seed=1) != batches(sizes, 1, seed=2)
 
 
+def test_an_epoch_is_shuffled_samples_and_batches_alike():
+    sizes = [10] * 40 + [500] * 40
+    order = [index for batch in batches(sizes, 0) for _, index in batch]
+    again = [index for batch in batches(sizes, 1) for _, index in batch]
+    assert [i for i in order if i < 40] != sorted(i for i in order if i < 40)
+    assert order != again
+    firsts = [sizes[batch[0][1]] for batch in batches(sizes, 0)]
+    assert firsts != sorted(firsts)
+    assert firsts != sorted(firsts, reverse=True), "batches of long and short samples come mixed"
+
+
 def test_an_epoch_can_be_continued():
     sizes = list(range(1, 80))
     sampler = SizeBatches(sizes, 1000, shuffle=True)
@@ -89,29 +112,79 @@ def test_a_batch_carries_its_targets():
 def test_tables_are_read_with_marks_and_windows_line_ends(tmp_path):
     table = tmp_path / "t.tsv"
     table.write_bytes("\ufeffa.png\té 1\r\n\r\nb.png\tx\ty\r\n".encode())
-    assert list(read_table(table)) == [(1, "a.png", "é 1"), (3, "b.png", "x\ty")]
+    assert [(s.id, s.source, s.text) for s in read_table(table)] == [
+        ("a.png", tmp_path / "a.png", "é 1"),
+        ("b.png", tmp_path / "b.png", "x\ty"),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"a.png text\n", r"t\.tsv:1 has no tab"), (b"a.png\t\xff\n", r"t\.tsv is not UTF-8")],
-)
-def test_bad_tables_are_named(tmp_path, content, message):
-    table = tmp_path / "t.tsv"
-    table.write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        list(read_table(table))
+def json_sample(place, entry):
+    return Sample(entry["image"], entry["image"], entry["text"])
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", r"m\.jsonl:1 is not JSON"), ("3", r"m\.jsonl:1 is not a JSON object"), ("{}", "no key 'image'")],
+    [(b"a.png text", r"t\.tsv:2 has no tab"), (b"a.png\t\xff", r"t\.tsv:2 is not UTF-8"), (b"\tx", "names no input")],
 )
-def test_bad_json_lines_are_named(tmp_path, line, message):
+def test_a_bad_line_of_a_table_is_named_and_the_rest_read(tmp_path, line, message):
+    table = tmp_path / "t.tsv"
+    table.write_bytes(b"a.png\t1\n" + line + b"\nb.png\t2\n")
+    first, bad, last = read_table(table)
+    assert (first.text, bad.text, last.text) == ("1", None, "2")
+    assert (first.fault, last.fault) == (None, None)
+    assert re.search(message, bad.fault)
+    assert bad.id == f"{table}:2"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"m\.jsonl:2 is not JSON"),
+        ("[" * 100_000, r"m\.jsonl:2 is not JSON"),
+        ("3", r"m\.jsonl:2 is not a JSON object"),
+        ("{}", "no key 'image'"),
+        ('{"image": 3}', "`image` must be a string"),
+        ('{"image": "x", "text": true}', "`text` must be a string"),
+    ],
+)
+def test_a_bad_json_line_is_named_and_the_rest_read(tmp_path, line, message):
     manifest = tmp_path / "m.jsonl"
-    manifest.write_text(line + "\n")
-    with pytest.raises(UserError, match=message):
-        list(read_json_lines(manifest, ("image",)))
+    manifest.write_text(f'{{"image": "a"}}\n{line}\n{{"image": "b", "text": "x"}}\n')
+    first, bad, last = read_json_lines(manifest, ("image",), json_sample)
+    assert (first.id, first.text, last.id, last.text) == ("a", None, "b", "x")
+    assert re.search(message, bad.fault)
+
+
+@pytest.mark.parametrize(("number", "text"), [("5", "5"), ("5.10", "5.10"), ("1e3", "1e3"), ("-0", "-0")])
+def test_a_number_as_text_is_its_digits(tmp_path, number, text):
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(f'{{"image": "a", "text": {number}}}')
+    assert [s.text for s in read_json_lines(manifest, ("image",), json_sample)] == [text]
+
+
+def test_a_bad_row_is_named_by_its_line_and_the_rest_read(tmp_path):
+    table = tmp_path / "c.csv"
+    table.write_bytes(b'image,text\n\na,"one, two"\nb\nc,\xff\nd,"x\ny"\n')
+    samples = list(read_columns(table, ",", lambda place, row: Sample(row["image"], None, row["text"])))
+    assert [(s.id, s.text) for s in samples if not s.fault] == [("a", "one, two"), ("d", "x\ny")]
+    faults = [s.fault for s in samples if s.fault]
+    assert [fault.partition(" ")[0] for fault in faults] == [f"{table}:4", f"{table}:5"]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "a#2", "a#3", "a#2#2"]), max_size=12))
+def test_ids_become_distinct_and_first_ones_stay(ids):
+    made = [sample.id for sample in distinct(Sample(id_, None) for id_ in ids)]
+    assert len(set(made)) == len(ids)
+    assert all(new.startswith(old) for new, old in zip(made, ids, strict=True))
+    assert made[:1] == ids[:1]
+
+
+def test_what_is_kept_is_one_block_of_memory():
+    inputs = {str(i): torch.randn(i + 1, 3) for i in range(50)} | {"double": torch.zeros(2, dtype=torch.float64)}
+    kept = Kept(inputs)
+    assert all(torch.equal(kept.get(id_), x) and kept.get(id_).dtype == x.dtype for id_, x in inputs.items())
+    assert kept.get("elsewhere") is None
+    assert len({kept.get(id_).untyped_storage().data_ptr() for id_ in inputs}) == 2
 
 
 def test_a_missing_manifest_is_named(tmp_path):

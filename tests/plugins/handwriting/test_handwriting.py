@@ -210,7 +210,7 @@ def test_a_picture_that_changes_is_read_anew(tmp_path):
         ("<html/>", "neither PAGE nor ALTO"),
         ("<PcGts><Page/></PcGts>", "names no picture"),
         ("<alto/>", "names no picture"),
-        (alto_xml("p.png", "").replace(">pixel<", ">mm10<"), "measures in mm10"),
+        (alto_xml("p.png", "").replace(">pixel<", ">ell<"), "measures in ell"),
     ],
 )
 def test_bad_xml_is_named(tmp_path, content, message):
@@ -221,14 +221,6 @@ def test_bad_xml_is_named(tmp_path, content, message):
     assert "bad.xml" in str(error.value)
 
 
-@pytest.mark.parametrize("entry", ['{"image": 3}', '{"image": "a.png", "text": 3}'])
-def test_json_lines_of_wrong_types_are_named(tmp_path, entry):
-    path = tmp_path / "m.jsonl"
-    path.write_text(entry)
-    with pytest.raises(UserError, match=r"m\.jsonl:1"):
-        list(Handwriting().read(str(path)))
-
-
 def test_a_folder_of_pages_gives_the_lines_of_all(sheet):
     outline = "10,10 53,10 53,33 10,33"
     (sheet / "a.xml").write_text(page_xml("page.png", [("a", outline, "123")]))
@@ -236,6 +228,196 @@ def test_a_folder_of_pages_gives_the_lines_of_all(sheet):
     (sheet / "METS.xml").write_text('<mets xmlns="http://www.loc.gov/METS/"/>')
     samples = list(Handwriting().read(str(sheet)))
     assert [sample.id for sample in samples] == [f"{sheet / 'a.xml'}#a", f"{sheet / 'b.xml'}#b"]
+
+
+def test_a_bad_page_stops_no_folder(sheet):
+    (sheet / "a.xml").write_text("<PcGts>")
+    (sheet / "b.xml").write_text(page_xml("page.png", [("b", OUTLINE, "123")]))
+    bad, good = Handwriting().read(str(sheet))
+    assert "a.xml is not well-formed" in bad.fault
+    assert (good.text, good.fault) == ("123", None)
+
+
+OUTLINE = "10,10 53,10 53,33 10,33"
+
+
+def test_lines_of_one_id_are_three_lines(sheet):
+    (sheet / "page.xml").write_text(
+        page_xml("page.png", [("l", OUTLINE, "123"), ("l", "20,60 75,60 75,83", "4567"), ("l", OUTLINE, "8")])
+    )
+    samples = list(Handwriting().read(str(sheet / "page.xml")))
+    assert [s.text for s in samples] == ["123", "4567", "8"]
+    assert len({s.id for s in samples}) == 3
+    assert samples[0].region != samples[1].region
+
+
+WORDS = (
+    '<Word><Coords points="10,10 30,10 30,33 10,33"/><TextEquiv><Unicode>12</Unicode></TextEquiv></Word>'
+    '<Word><Coords points="32,10 53,10 53,33 32,33"/><TextEquiv><Unicode>3</Unicode></TextEquiv></Word>'
+)
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f'<Coords points="{OUTLINE}"/>{WORDS}', "12 3"),
+        (f'<Coords points="{OUTLINE}"/>{WORDS}<TextEquiv><Unicode>all</Unicode></TextEquiv>', "all"),
+        (WORDS, "12 3"),
+        (f'<Coords points="{OUTLINE}"/><TextEquiv><Unicode> a\n\tb\u00a0 c  </Unicode></TextEquiv>', "a b c"),
+        ('<Coords><Point x="10" y="10"/><Point x="53" y="10"/><Point x="53" y="33"/></Coords>', None),
+        (f'<Coords points="{OUTLINE}"/><TextEquiv index="first"><Unicode>x</Unicode></TextEquiv>', "x"),
+    ],
+)
+def test_lines_of_page_as_they_are_in_the_wild(sheet, inside, text):
+    xml = page_xml("page.png", []).replace("<TextRegion>", f"<TextRegion><TextLine>{inside}</TextLine>")
+    (sheet / "page.xml").write_text(xml)
+    domain = Handwriting(24)
+    (sample,) = (domain.measure(s) for s in domain.read(str(sheet / "page.xml")))
+    assert sample.text == text
+    region = sample.region
+    assert (region.left, region.top, region.width, region.height) == (10, 10, 44, 24)
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (
+            '<String CONTENT="croire"/><SP/><String CONTENT="obli" SUBS_CONTENT="obligé"/><HYP CONTENT="-"/>',
+            "croire obli-",
+        ),
+        ('<String CONTENT="obli"/><HYP/>', "obli-"),
+        ('<String CONTENT="  a  "/><String CONTENT=""/>', "a"),
+        ('<String CONTENT="a&#10;b"/>', "a b"),
+        ("", None),
+    ],
+)
+def test_texts_of_alto_as_they_are_in_the_wild(sheet, inside, text):
+    (sheet / "page.xml").write_text(alto_xml("page.png", f"<TextLine>{inside}</TextLine>"))
+    (sample,) = Handwriting().read(str(sheet / "page.xml"))
+    assert sample.text == text
+
+
+@pytest.mark.parametrize(("unit", "dots"), [("mm10", 254), ("inch1200", 1200)])
+def test_alto_in_other_units_is_scaled_by_the_size_of_its_page(sheet, unit, dots):
+    scale = dots / 300  # units for a pixel, at 300 dots an inch
+    places = {"HPOS": 10, "VPOS": 10, "WIDTH": 44, "HEIGHT": 24}
+    box = " ".join(f'{key}="{value * scale:.2f}"' for key, value in places.items())
+    xml = alto_xml("page.png", f'<TextLine {box}/><TextLine><String CONTENT="x" {box}/></TextLine>')
+    xml = xml.replace(">pixel<", f">{unit}<").replace("<Page>", f'<Page WIDTH="{200 * scale}" HEIGHT="{100 * scale}">')
+    (sheet / "page.xml").write_text(xml)
+    domain = Handwriting(24)
+    for sample in map(domain.measure, domain.read(str(sheet / "page.xml"))):
+        assert (sample.region.left, sample.region.top, sample.region.width, sample.region.height) == (10, 10, 44, 24)
+    (sheet / "page.xml").write_text(xml.replace("WIDTH=", "BREADTH="))
+    with pytest.raises(UserError, match="no WIDTH and HEIGHT"):
+        list(domain.read(str(sheet / "page.xml")))
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("scan%20page%20%C3%A9.png", "scan page é.png"),
+        ("file:///home/me/scan%20page.png", "scan page.png"),
+        ("file:scan.png", "scan.png"),
+        (r"C:\\scans\\page.png".replace("\\\\", "\\"), "page.png"),
+        ("/mnt/elsewhere/page.png", "page.png"),
+        ("100%25.png", "100%25.png"),
+        ("X.png", "../X.png"),
+        ("images/X.png", "../X.png"),
+    ],
+)
+def test_pictures_are_found_by_uri_by_other_systems_paths_and_one_folder_up(tmp_path, name, place):
+    (tmp_path / "page").mkdir()
+    draw("123").save(tmp_path / "page" / place)
+    (tmp_path / "page" / "x.xml").write_text(page_xml(name, [("a", "0,0 43,0 43,23 0,23", "123")]))
+    domain = Handwriting(24)
+    (sample,) = domain.read(str(tmp_path / "page" / "x.xml"))
+    assert domain.measure(sample).size == 44
+
+
+@pytest.mark.parametrize("kind", ["page", "alto"])
+def test_an_export_is_read_from_its_file_its_folder_and_the_folder_above(tmp_path, kind):
+    draw("123").save(tmp_path / "X.png")
+    (tmp_path / kind).mkdir()
+    row = '<TextLine ID="a" HPOS="0" VPOS="0" WIDTH="44" HEIGHT="24"><String CONTENT="123"/></TextLine>'
+    xml = page_xml("X.png", [("a", "0,0 43,0 43,23 0,23", "123")]) if kind == "page" else alto_xml("X.png", row)
+    (tmp_path / kind / "X.xml").write_text(xml)
+    (tmp_path / kind / "METS.xml").write_text("<mets/>")
+    domain = Handwriting(24)
+    for source in (tmp_path / kind / "X.xml", tmp_path / kind, tmp_path):
+        (sample,) = domain.read(str(source))
+        assert (sample.text, domain.measure(sample).size) == ("123", 44)
+
+
+def test_a_picture_of_a_page_is_no_line(tmp_path):
+    Image.new("L", (900, 1200), 255).save(tmp_path / "page.png")
+    with pytest.raises(UserError, match=r"page\.png is 900 x 1200 pixels, the shape of a page"):
+        load(tmp_path / "page.png")
+    Image.new("L", (4000, 600), 255).save(tmp_path / "line.png")
+    assert len(load(tmp_path / "line.png")) == 160
+
+
+def test_lines_are_cut_from_a_page_of_more_pixels_than_pillow_allows(sheet, plain, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    (sheet / "page.xml").write_text(page_xml("page.png", [("a", OUTLINE, "123")]))
+    domain = Handwriting(24)
+    (sample,) = domain.read(str(sheet / "page.xml"))
+    torch.testing.assert_close(domain.load(domain.measure(sample)), plain)
+    assert Image.MAX_IMAGE_PIXELS == 5000, "the limit of the process stays as it was"
+    monkeypatch.setattr("lstmapps_handwriting.images._MOST_PIXELS", 100)
+    with pytest.raises(UserError, match="too large even for a page"):
+        domain.measure(sample)
+
+
+GREY = np.asarray(draw("123"))
+ARRAYS = {
+    "bytes": GREY,
+    "tensor": torch.from_numpy(GREY.copy()),
+    "0 to 1": GREY / 255,
+    "float32": (GREY / 255).astype(np.float32),
+    "0 to 255": GREY.astype(np.float64),
+    "16 bit": GREY.astype(np.uint16) * 257,
+    "big-endian": (GREY.astype(np.uint16) * 257).astype(">u2"),
+    "colours": np.repeat(GREY[:, :, None], 3, axis=2),
+    "reversed twice": np.ascontiguousarray(GREY[::-1])[::-1],
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_an_array_is_the_same_line_as_its_picture(plain, kind):
+    domain = Handwriting(24)
+    sample = domain.measure(Sample("s", ARRAYS[kind]))
+    torch.testing.assert_close(domain.load(sample), plain, atol=0.005, rtol=0)
+    assert sample.size == len(plain)
+    assert domain.picture(sample)
+
+
+BAD_ARRAYS = [np.zeros((0, 5), np.uint8), np.zeros(5), np.zeros((24, 40), np.int64), np.full((24, 40), np.nan)]
+BAD_ARRAYS += [np.full((24, 40), -1.0), np.full((24, 40), "x"), np.zeros((24, 40), complex), np.zeros((24, 40, 2))]
+
+
+@pytest.mark.parametrize("array", BAD_ARRAYS, ids=lambda array: f"{array.dtype} {array.shape}")
+def test_an_array_that_is_no_picture_is_refused(array):
+    with pytest.raises(UserError, match=r"^s "):
+        Handwriting(24).measure(Sample("s", array))
+
+
+def test_a_picture_of_floating_point_numbers_is_read(tmp_path, plain):
+    Image.fromarray((GREY / 255).astype(np.float32)).save(tmp_path / "x.tiff")
+    torch.testing.assert_close(load(tmp_path / "x.tiff"), plain, atol=0.005, rtol=0)
+
+
+@pytest.mark.parametrize("form", ["page", "alto"])
+def test_a_document_elsewhere_finds_its_picture(sheet, form):
+    domain = Handwriting(24)
+    (sheet / "page.xml").write_text(page_xml("page.png", [("a", OUTLINE, "123")]))
+    (sample,) = (domain.measure(s) for s in domain.read(str(sheet / "page.xml")))
+    (sheet / "else where" / "deeper").mkdir(parents=True)
+    out = sheet / "else where" / "deeper" / "out.xml"
+    with out.open("w", encoding="utf-8") as file:
+        domain.formats()[form].write([Prediction(sample, "123", 1.0)], file)
+    (again,) = (domain.measure(s) for s in domain.read(str(out)))
+    torch.testing.assert_close(domain.load(again), domain.load(sample))
 
 
 def test_an_empty_folder_is_named(tmp_path):

@@ -96,5 +96,93 @@ def test_what_is_broken_is_refused_by_name(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_a_channel_is_chosen(tmp_path, capsys):
+    left, right = tones("ab"), tones("cd")
+    soundfile.write(tmp_path / "x.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+
+    def heard(channel="mix", own=None):
+        domain = Speech(channel=channel)
+        sample = domain.measure(Sample("x", tmp_path / "x.wav", region=Extent(channel=own)))
+        torch.testing.assert_close(torch.cat(list(domain.load_blocks(sample))), domain.load(sample))
+        return domain.load(sample)[:, 0]
+
+    torch.testing.assert_close(heard(), torch.from_numpy((left + right) / 2))
+    torch.testing.assert_close(heard(1), torch.from_numpy(right))
+    torch.testing.assert_close(heard(1, own=0), torch.from_numpy(left))
+    with pytest.raises(UserError, match="channels 0 to 1, but channel 2"):
+        heard(2)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_mix_that_cancels_itself_out_is_its_loudest_channel(tmp_path, capsys):
+    sound = tones("ab")
+    soundfile.write(tmp_path / "x.wav", np.stack([sound, -sound * 0.99], axis=1), RATE, subtype="FLOAT")
+    for _ in range(2):
+        torch.testing.assert_close(load(tmp_path / "x.wav")[:, 0], torch.from_numpy(sound), atol=1e-4, rtol=0)
+    assert capsys.readouterr().err.count("cancel each other") == 1
+    soundfile.write(tmp_path / "silence.wav", np.zeros((4000, 2)), RATE)
+    assert not load(tmp_path / "silence.wav").any()
+
+
+def test_unfinished_and_unseekable_and_odd_files_are_read(tmp_path):
+    sound = tones(TEXT)
+    soundfile.write(tmp_path / "good.wav", sound, RATE)
+    content = bytearray((tmp_path / "good.wav").read_bytes())
+    content[4:8] = content[40:44] = bytes(4)
+    (tmp_path / "unfinished.wav").write_bytes(content)
+    torch.testing.assert_close(load(tmp_path / "unfinished.wav"), load(tmp_path / "good.wav"))
+    soundfile.write(tmp_path / "gsm.wav", tones(TEXT, 8000), 8000, subtype="GSM610")
+    x = load(tmp_path / "gsm.wav")
+    assert abs(len(x) - len(sound)) < 1000
+    part = load(tmp_path / "gsm.wav", Extent(0.25, 0.5))
+    assert float(torch.corrcoef(torch.stack([part[200:-200, 0], x[4000:12_000, 0][200:-200]]))[0, 1]) > 0.99
+
+
+def test_full_scale_is_that_of_16_bits_where_numbers_are_that_large(tmp_path):
+    sound = tones(TEXT)
+    soundfile.write(tmp_path / "x.wav", sound * 32768, RATE, subtype="FLOAT")
+    torch.testing.assert_close(load(tmp_path / "x.wav")[:, 0], torch.from_numpy(sound), atol=1e-4, rtol=0)
+    begins_softly = np.concatenate([np.zeros(RATE, np.float32), sound * 32768])
+    soundfile.write(tmp_path / "y.wav", begins_softly, RATE, subtype="FLOAT")
+    assert float(load(tmp_path / "y.wav", Extent(0.0, 1.05)).abs().max()) < 0.01
+    soundfile.write(tmp_path / "z.wav", sound * 1e9, RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match="beyond every full scale"):
+        load(tmp_path / "z.wav")
+
+
+SOUND = tones(TEXT)
+ARRAYS = {
+    "float64": SOUND.astype(np.float64),
+    "tensor": torch.from_numpy(SOUND),
+    "column": SOUND[:, None],
+    "two columns": np.repeat(SOUND[:, None], 2, axis=1),
+    "big-endian": SOUND.astype(">f4"),
+    "int16": (SOUND * 32767).astype(np.int16),
+    "big-endian int16": (SOUND * 32767).astype(">i2"),
+    "int32": (SOUND * (2**31 - 1)).astype(np.int32),
+    "reversed twice": np.ascontiguousarray(SOUND[::-1])[::-1],
+    "every second": np.repeat(SOUND, 2)[::2],
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_an_array_is_the_sound_it_holds(kind):
+    domain = Speech()
+    sample = domain.measure(Sample("s", ARRAYS[kind]))
+    assert sample.size == len(SOUND)
+    for x in (domain.load(sample), torch.cat(list(domain.load_blocks(sample))), domain.from_array(ARRAYS[kind])):
+        torch.testing.assert_close(x[:, 0], torch.from_numpy(SOUND), atol=1e-4, rtol=0)
+
+
+BAD_ARRAYS = [np.zeros(0), np.zeros((2, 16_000)), np.zeros((3, 3, 3)), np.zeros(9, np.int64), np.full(9, np.nan)]
+BAD_ARRAYS += [SOUND * 32768, np.array(["x"]), np.zeros(9, complex), np.zeros(9, bool), np.array(3.0)]
+
+
+@pytest.mark.parametrize("array", BAD_ARRAYS, ids=lambda array: f"{array.dtype} {array.shape}")
+def test_an_array_that_is_no_sound_is_refused(array):
+    with pytest.raises(UserError, match=r"^s "):
+        Speech().measure(Sample("s", array))
+
+
 def test_the_plugin_keeps_the_contract(tmp_path):
     check_plugin(installed()[0]["speech"], str(write_tones(tmp_path, 4) / "train.tsv"))
