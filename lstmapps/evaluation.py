@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from lstmapps.data.samples import Sample, group_of
 from lstmapps.model import Decoder, Model
 from lstmapps.predictions import Failure, Prediction
 from lstmapps.text import ErrorRate, error_rate
+
+Watch = Callable[[Iterable[Any], int], Iterable[Any]]
+"""What hands items on and may show that they come, given how many there are."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,15 @@ class Evaluation:
         return counts
 
 
-def evaluate(model: Model, samples: Sequence[Sample], decoder: Decoder | None = None) -> Evaluation:
-    """Read samples that carry normalised texts, and score the readings."""
+def evaluate(
+    model: Model, samples: Sequence[Sample], decoder: Decoder | None = None, watch: Watch | None = None
+) -> Evaluation:
+    """Read samples that carry normalised texts, and score the readings; `watch` may show how far it has come."""
     cases: list[Case] = []
     failures: list[Failure] = []
     references = iter(samples)
-    for result in model.predict(samples, decoder=decoder):
+    results: Iterable[Prediction | Failure] = model.predict(samples, decoder=decoder)
+    for result in watch(results, len(samples)) if watch else results:
         reference = next(references).text or ""
         if isinstance(result, Failure):
             failures.append(result)

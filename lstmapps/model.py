@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from torch import Tensor
 
 from lstmapps import package as packages
@@ -115,7 +116,7 @@ class Model:
         which the beam search favours.
         """
         read = self._reader(decoder or ("beam" if n_best > 1 or hot_words else None), n_best, hot_words)
-        samples = self._samples(inputs)
+        samples = self.samples(inputs)
         with ExitStack() as stack:
             # Threads that have run torch slow the network on a CPU, even while they wait; measured by `make bench`.
             on_cpu = self._device.type == "cpu"
@@ -130,8 +131,30 @@ class Model:
                         results[i] = result
                 yield from (result for result in results if result is not None)
 
+    def samples(self, inputs: Iterable[str | Sample]) -> Iterator[Sample]:
+        """Yield the samples of inputs as `predict` takes them; a source that cannot be used is one with a fault."""
+        for item in inputs:
+            if isinstance(item, Sample):
+                yield item
+                continue
+            try:
+                yield from distinct(self.domain.read(item))
+            except Exception as error:
+                yield Sample(item, item, fault=cause(error, item))
+
+    def set(self, name: str, value: Any) -> None:
+        """Change a setting of the domain, such as the channel that is heard; raises UserError if it has none."""
+        value = yaml.safe_load(value) if isinstance(value, str) else value
+        arguments = {**self.config["domain"].get("init_args", {}), name: value}
+        try:
+            self.domain = packages.construct({**self.config["domain"], "init_args": arguments})
+        except UserError as error:
+            raise UserError(f"{self.name} does not take {name} {value!r}: {error}") from None
+
     def align(self, sample: Sample) -> Prediction:
         """Return where and how surely each character of a sample's known text was seen; raises UserError."""
+        if sample.fault:
+            raise UserError(sample.fault)
         text = self.normalisation(sample.text or "")
         sample = replace(self.domain.measure(sample), text=text)
         if unknown := self.vocabulary.unknown(text):
@@ -216,19 +239,7 @@ class Model:
         after = replace(after, begun=state.begun or bool(spans))
         return Heard("".join(piece.text for piece in pieces), "", pieces), after
 
-    def _samples(self, inputs: Iterable[str | Sample]) -> Iterator[Sample | Failure]:
-        for item in inputs:
-            if isinstance(item, Sample):
-                yield item
-                continue
-            try:
-                yield from distinct(self.domain.read(item))
-            except Exception as error:
-                yield _failure(Sample(item, item), error)
-
-    def _measure(self, sample: Sample | Failure) -> Sample | Failure:
-        if isinstance(sample, Failure):
-            return sample
+    def _measure(self, sample: Sample) -> Sample | Failure:
         if sample.fault:
             return Failure(sample, sample.fault)
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -94,12 +94,14 @@ class Plugin:
 
     domain: `module:Class` of its `Domain`.
     core: the versions of lstmapps it works with, `>=0.1,<0.2`.
+    settings: arguments of the domain that `predict` takes as options, and what each is, in a few words.
     """
 
     name: str
     summary: str
     domain: str
     core: str
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def package(self) -> str:

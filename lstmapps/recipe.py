@@ -97,10 +97,12 @@ def recipe_file(name: str) -> tuple[str, Path]:
     return name, find("recipe", name)
 
 
-def build(recipe: str, overrides: Sequence[str] = (), *, console: Console | None = None) -> Run:
+def build(
+    recipe: str, overrides: Sequence[str] = (), *, output: Path | None = None, console: Console | None = None
+) -> Run:
     """Read a recipe with overrides in LightningCLI's form and build its parts.
 
-    Raises UserError on a misspelt key or a wrong value.
+    output: the run's folder, where Lightning's loggers write. Raises UserError on a misspelt key or a wrong value.
     """
     name, file = recipe_file(recipe)
     quieten()
@@ -112,7 +114,12 @@ def build(recipe: str, overrides: Sequence[str] = (), *, console: Console | None
             run=False,
             subclass_mode_model=True,
             save_config_callback=None,
-            trainer_defaults=TRAINER_DEFAULTS | {"callbacks": progress(console), "enable_progress_bar": bool(console)},
+            trainer_defaults={
+                **TRAINER_DEFAULTS,
+                "callbacks": progress(console),
+                "enable_progress_bar": bool(console),
+                "default_root_dir": None if output is None else str(output),
+            },
             parser_kwargs={"exit_on_error": False},
         )
     except ArgumentError as error:
@@ -149,7 +156,8 @@ def train(
     """
     _claim(output, resume)
     task, data, trainer = run.task, run.data, run.trainer
-    data.prepare(task.network.output_lengths)
+    if not data.parts:
+        data.prepare(task.network.output_lengths)
     console.quiet = console.quiet or not trainer.is_global_zero
     if trainer.check_val_every_n_epoch and trainer.max_epochs:  # a short run is validated too, at its end
         trainer.check_val_every_n_epoch = min(trainer.check_val_every_n_epoch, trainer.max_epochs)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from lstmapps.data import Sample
 from lstmapps.errors import UserError
-from lstmapps.evaluation import Evaluation, evaluate, record
+from lstmapps.evaluation import Evaluation, Watch, evaluate, record
 from lstmapps.language_model import character_tokens, estimate, write_arpa
 from lstmapps.model import Model
 from lstmapps.package import LANGUAGE_MODEL
@@ -44,19 +44,23 @@ def tune(
     units: Units = "characters",
     order: int | None = None,
     report: Callable[[str], None] = lambda line: None,
+    watch: Watch | None = None,
 ) -> Tuned:
     """Learn a language model from texts, and the weights of the beam search with it, into `model`.
 
     Weight and bonus (see `lstmapps.language_model.fusion`) go from neighbour to neighbour while the held-out
     error rate falls: of characters for a model of characters, of words for one of words.
-    report: takes a line about each setting tried. Raises UserError, and leaves the model as it was, if
-    greedy reading is not beaten.
+    report: takes a line about each setting tried; watch: see `evaluate`. Raises UserError, and leaves the model as
+    it was, if greedy reading is not beaten.
     """
     if units == "words" and model.vocabulary.scores is not None:
         raise UserError(f"{model.name} writes pieces of words; count them, with --units characters")
     cut = _cut(model.vocabulary, units)
     own = model.config["decoder"], model.language_model
-    before = evaluate(model, held_out, "greedy")
+    before = evaluate(model, held_out, "greedy", watch)
+    if not before.cases:
+        reason = before.failures[0].reason if before.failures else "there is none; check `data.validation`"
+        raise UserError(f"none of the {len(held_out)} held-out samples could be read: {reason}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LANGUAGE_MODEL
         write_arpa(estimate([cut(text) for text in texts], order or ORDERS[units]), path)
@@ -72,7 +76,7 @@ def tune(
             weight, bonus = settings(place)
             use = {"units": units, "weight": weight, "bonus": bonus}
             model.config["decoder"] = {**own[0], "language_model": use}
-            tried[place] = evaluate(model, held_out, "beam")
+            tried[place] = evaluate(model, held_out, "beam", watch)
             report(f"weight {weight}, bonus {bonus}: {metric.upper()} {tried[place].scores[metric].value:.2f} %")
         return tried[place].scores[metric].value
 

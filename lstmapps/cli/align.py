@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmapps.errors import UserError
+from lstmapps.errors import UserError, cause, escaped
 
 if TYPE_CHECKING:
     from lstmapps.model import Model
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _aligned(model: Model, source: str, text: str | None, faults: list[str]) -> Iterator[Prediction]:
     """Yield what could be aligned; the others are told on standard error."""
-    samples = list(model.domain.read(source))
+    samples = list(model.samples([source]))
     if text is not None:
         if len(samples) != 1:
             raise UserError(f"{source} holds {len(samples)} inputs, but --text is the text of one; leave it out")
@@ -45,9 +45,9 @@ def _aligned(model: Model, source: str, text: str | None, faults: list[str]) -> 
     for sample in samples:
         try:
             yield model.align(sample)
-        except UserError as error:
-            faults.append(str(error))
-            print(error, file=sys.stderr)
+        except Exception as error:
+            faults.append(cause(error, sample.id))
+            print(escaped(faults[-1]), file=sys.stderr)
 
 
 def _text(given: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from lstmapps.cli.progress import watch
+from lstmapps.errors import UserError, escaped
+
 TAKES_OVERRIDES = True
 
 
@@ -22,7 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
     data = made.data
     parts = [part for part in ("train", "validation", "test") if data.has(part)]
     data.skip_bad = True
-    data.prepare(made.task.network.output_lengths, parts)
+    try:
+        data.prepare(made.task.network.output_lengths, parts, watch=watch)
+    except UserError:
+        if not data.left_out:  # else the faults below tell why a part is empty
+            raise
     odd = [problem for part in parts for problem in odd_samples(data.parts[part])]
     if arguments.json:
         result = {
@@ -34,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(result))
     else:
         for problem in (*data.left_out, *odd):
-            print(f"{problem.kind}: {problem.message}")
+            print(f"{problem.kind}: {escaped(problem.message)}")
         counts = ", ".join(f"{len(data.parts[part])} {part}" for part in parts)
         print(f"{made.name}: {counts} samples can be used; {len(data.left_out)} faults, {len(odd)} odd ones")
     return 1 if data.left_out else 0

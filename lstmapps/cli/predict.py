@@ -6,13 +6,16 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lstmapps.errors import UserError, did_you_mean
+from lstmapps.cli.progress import watch
+from lstmapps.errors import UserError, did_you_mean, escaped
+from lstmapps.plugins import installed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
     parser.add_argument("--hot-word", action="append", default=[], help="favour this word (beam search; repeatable)")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
+    for name, summary in _settings().items():
+        parser.add_argument(f"--{name}", help=summary)
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON object on the last line")
 
 
@@ -39,6 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = Model.load(arguments.model, arguments.device)
     form = choose_format(model, arguments.format)
+    for name in _settings():
+        if getattr(arguments, name) is not None:
+            model.set(name, getattr(arguments, name))
     if arguments.microphone:
         arguments.inputs.append("microphone")
     if not arguments.inputs:
@@ -48,15 +56,27 @@ def run(arguments: argparse.Namespace) -> int:
         _follow(model, pieces, sys.stdout)
         return 0
     counts = {"inputs": 0, "failed": 0}
-    results = model.predict(
-        arguments.inputs, decoder=arguments.decoder, n_best=arguments.n_best, hot_words=arguments.hot_word
+    inputs, shown = model.samples(arguments.inputs), arguments.output is not None or not sys.stdout.isatty()
+    total = None
+    if shown and sys.stderr.isatty() and "-" not in arguments.inputs:
+        inputs = iter(listed := list(inputs))
+        total = len(listed)
+    results: Iterable[Prediction | Failure] = model.predict(
+        inputs, decoder=arguments.decoder, n_best=arguments.n_best, hot_words=arguments.hot_word
     )
-    write(_report_failures(results, counts), form, arguments.output)
+    results = watch(results, total, "predict") if shown else results
+    write(_report_failures(results, counts, arguments.debug), form, arguments.output)
     if arguments.json:
         print(json.dumps({"model": model.name, **counts}))
     if counts["failed"]:
         print(f"{counts['failed']} of {counts['inputs']} inputs could not be read", file=sys.stderr)
     return 1 if counts["failed"] else 0
+
+
+def _settings() -> dict[str, str]:
+    """Return what can be set of the installed plugins' domains, and what it is."""
+    plugins, _ = installed()
+    return {name: summary for plugin in plugins.values() for name, summary in plugin.settings.items()}
 
 
 def _follow(model: Model, pieces: Iterable[Tensor], file: TextIO) -> None:
@@ -73,14 +93,18 @@ def _follow(model: Model, pieces: Iterable[Tensor], file: TextIO) -> None:
     file.write(f"\r{line}{rest}\x1b[K\n" if watched else f"{rest}\n")
 
 
-def _report_failures(results: Iterable[Prediction | Failure], counts: dict[str, int]) -> Iterator[Prediction]:
+def _report_failures(
+    results: Iterable[Prediction | Failure], counts: dict[str, int], debug: bool
+) -> Iterator[Prediction]:
     from lstmapps.predictions import Failure
 
     for result in results:
         counts["inputs"] += 1
         if isinstance(result, Failure):
             counts["failed"] += 1
-            print(result.reason, file=sys.stderr)
+            print(escaped(result.reason), file=sys.stderr)
+            if debug and result.error is not None:
+                traceback.print_exception(result.error)
         else:
             yield result
 
@@ -125,7 +149,7 @@ def _write_whole(path: Path | None, form: Format, predictions: Iterable[Predicti
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
             form.write(predictions, file)
         partial.replace(path)
     except OSError as error:

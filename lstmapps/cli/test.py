@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from lstmapps.cli.progress import watch
+
 TAKES_OVERRIDES = True
 
 
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     samples = data.samples(arguments.split)
     problems = list(text_problems(samples, None))
     bad = {problem.id for problem in problems}
-    evaluation = evaluate(model, [s for s in samples if s.id not in bad], arguments.decoder)
+    evaluation = evaluate(model, [s for s in samples if s.id not in bad], arguments.decoder, watch)
     problems += [Problem(failure.sample.id, "unreadable", failure.reason) for failure in evaluation.failures]
     if not arguments.skip_bad or not evaluation.cases:
         refuse(problems)

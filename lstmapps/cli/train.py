@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = Console(stderr=True)
     overrides = arguments.overrides + (["--data.skip_bad=true"] if arguments.skip_bad else [])
-    made = recipe.build(arguments.recipe, overrides, console=console)
-    output = arguments.output or recipe.new_output(made.name)
+    output = arguments.output or recipe.new_output(recipe.recipe_file(arguments.recipe)[0])
+    made = recipe.build(arguments.recipe, overrides, output=output, console=console)
     try:
         trained = recipe.train(made, output, resume=arguments.resume, console=console)
     except recipe.Interrupted:

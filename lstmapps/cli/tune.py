@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from lstmapps.cli.progress import watch
+
 TAKES_OVERRIDES = True
 
 
@@ -45,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     def report(line: str) -> None:
         console.print(line, highlight=False)
 
-    tuned = tune(model, texts, data.samples("validation"), units=arguments.units, order=arguments.order, report=report)
+    held_out = [sample for sample in data.samples("validation") if sample.text]
+    tuned = tune(model, texts, held_out, units=arguments.units, order=arguments.order, report=report, watch=watch)
     tuned.model.save(output)
     for name, evaluation in (("greedy", tuned.before), ("tuned", tuned.after)):
         scores = ", ".join(f"{metric.upper()} {rate.value:.2f} %" for metric, rate in evaluation.scores.items())

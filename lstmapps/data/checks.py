@@ -6,7 +6,7 @@ import hashlib
 import os
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -43,7 +43,11 @@ class Checked:
     problem: Problem | None = None
 
 
-def load_all(domain: Domain, samples: Sequence[Sample]) -> list[Checked]:
+def load_all(
+    domain: Domain,
+    samples: Sequence[Sample],
+    watch: Callable[[Iterable[Checked], int], Iterable[Checked]] = lambda items, count: items,
+) -> list[Checked]:
     """Load every sample once, in threads; return in order what could be loaded and what not.
 
     What was loaded is kept up to `KEPT_BYTES`, so that training need not open the same page or
@@ -64,7 +68,7 @@ def load_all(domain: Domain, samples: Sequence[Sample]) -> list[Checked]:
     results: list[Checked] = []
     kept = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for checked in pool.map(check, samples):
+        for checked in watch(pool.map(check, samples), len(samples)):
             size = 0 if checked.x is None else checked.x.nbytes
             if kept + size > KEPT_BYTES:
                 checked, size = replace(checked, x=None), 0

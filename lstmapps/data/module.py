@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -101,15 +101,17 @@ class SequenceData(LightningDataModule):
         output_lengths: Callable[[Tensor], Tensor],
         parts: Sequence[str] = ("train", "validation"),
         vocabulary: Vocabulary | None = None,
+        watch: Callable[[Iterable[Checked], int], Iterable[Checked]] = lambda items, count: items,
     ) -> None:
         """Read, check and measure the named parts; afterwards `parts` holds what will be used.
 
         `output_lengths` turns input lengths into output lengths. Raises UserError that
         lists the bad samples, unless `skip_bad` is set: then they are in `left_out`. Symbols that
-        the vocabulary lacks are a fault of training samples only: elsewhere they count as errors.
+        the vocabulary lacks are a fault of training samples only: elsewhere they count as errors. `watch` hands on
+        what is checked, and may show how far that has come.
         """
         vocabulary = vocabulary or self.vocabulary
-        checked = {part: load_all(self.domain, self.samples(part)) for part in parts}
+        checked = {part: load_all(self.domain, self.samples(part), watch) for part in parts}
         problems: list[Problem] = []
         for part, results in checked.items():
             if not results:

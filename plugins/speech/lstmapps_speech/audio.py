@@ -198,7 +198,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         if not file.seekable():
             with file:
                 whole = io.BytesIO()
-                soundfile.write(whole, file.read(file.frames, dtype="int16"), file.samplerate, format="WAV", subtype="PCM_16")
+                soundfile.write(
+                    whole, file.read(file.frames, dtype="int16"), file.samplerate, format="WAV", subtype="PCM_16"
+                )
             whole.seek(0)
             file = soundfile.SoundFile(whole)
     except (soundfile.SoundFileError, TypeError) as error:

@@ -29,6 +29,8 @@ class Speech(Domain):
     """
 
     def __init__(self, sample_rate: int = 16_000, variation: Variation | None = None, channel: Channel = "mix") -> None:
+        if channel != "mix" and (not isinstance(channel, int) or channel < 0):
+            raise ValueError(f"a channel is a number from 0, or mix, not {channel!r}")
         self.sample_rate = sample_rate
         self.channel = channel
         self.variation = Variation(**variation) if isinstance(variation, dict) else variation

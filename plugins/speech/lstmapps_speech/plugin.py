@@ -7,4 +7,5 @@ plugin = Plugin(
     summary="Recognises speech, offline and streaming.",
     domain="lstmapps_speech.domain:Speech",
     core=">=0.1,<0.2",
+    settings={"channel": "which channel of a recording is heard, from 0, or mix"},
 )

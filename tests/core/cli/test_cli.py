@@ -1,14 +1,18 @@
 """The command line: light to start, one line for every mistake, JSON for programs."""
 
+import importlib
 import json
+import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from drawn import draw_lines
+from lstmapps_handwriting.domain import Handwriting
 
-from lstmapps.cli.main import COMMANDS, main
+from lstmapps.cli.main import COMMANDS, main, parse
 
 TINY = Path(__file__).parents[2] / "tiny.yaml"
 
@@ -79,6 +83,163 @@ def test_wrong_usage_exits_with_2(capsys, arguments, message):
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.strip().split("\n")) == 1
+
+
+OPTIONS = {
+    "list": (["speech/*"], [["--json"]]),
+    "train": (["recipe"], [["--output", "x"], ["--resume"], ["--data.root", "d"], ["--trainer.max_epochs=1"]]),
+    "test": (["model"], [["--split", "train"], ["--json"], ["--data.root", "d"], ["--seed_everything", "3"]]),
+    "predict": (["model", "a", "b", "-"], [["--decoder", "greedy"], ["--json"], ["--hot-word", "x"], ["--n-best=2"]]),
+    "finetune": (["model"], [["--output", "x"], ["--data.train", "t"], ["--skip-bad"], ["--optimisation.warmup", "0"]]),
+    "tune": (["model"], [["--output", "x"], ["--data.root", "d"], ["--order", "3"]]),
+    "align": (["model"], [["--input", "x"], ["--text", "y"], ["--format", "text"]]),
+    "check": (["recipe"], [["--json"], ["--data.root", "d"]]),
+    "info": (["name"], [["--json"]]),
+    "doctor": ([], [["--json"]]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_stand_before_between_and_after_inputs(command):
+    module = importlib.import_module(f"lstmapps.cli.{command}")
+    inputs, options = OPTIONS[command]
+    flat = list(chain.from_iterable(options))
+    orders = [inputs + flat, flat + inputs]
+    for place in range(1, len(inputs) + 1):
+        for number in range(len(options) + 1):
+            before, after = (list(chain.from_iterable(part)) for part in (options[:number], options[number:]))
+            orders.append([*before, *inputs[:place], *after, *inputs[place:]])
+    first = vars(parse(module, command, orders[0]))
+    given = set(chain.from_iterable(value if isinstance(value, list) else [value] for value in first.values()))
+    assert given.issuperset(inputs)
+    for order in orders[1:]:
+        found = vars(parse(module, command, order))
+        assert sorted(found.pop("overrides")) == sorted(first["overrides"]), order
+        assert found == {key: value for key, value in first.items() if key != "overrides"}, order
+
+
+def test_predict_takes_its_options_anywhere(capsys, model, lines):
+    pictures = sorted(str(path) for path in lines.glob("*.png"))[:3]
+    expected = call(capsys, "predict", model, *pictures, "--decoder", "beam", "--json")
+    assert expected[0] == 0
+    first, second, third = pictures
+    assert call(capsys, "predict", "--decoder", "beam", model, first, "--json", second, third) == expected
+    assert call(capsys, "predict", model, "--json", "--decoder", "beam", first, second, third) == expected
+    assert call(capsys, "--json", "predict", model, first, second, "--decoder=beam", third) == expected
+
+
+def test_a_choice_that_is_none_is_no_command(capsys):
+    for arguments in (["test", "m", "--split", "tset"], ["predict", "m", "x", "--decoder", "foo"]):
+        code, _, err = call(capsys, *arguments)
+        assert code == 2
+        assert "there is no command" not in err
+        assert arguments[-2] in err
+        assert arguments[-1] in err
+
+
+def test_python_m_lstmapps():
+    done = subprocess.run([sys.executable, "-m", "lstmapps", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+
+
+NAMES = [b"tab\there.png", b"line\nbreak.png", b"\xff\xfe.png", "\u2028é.png".encode()]
+SHOWN = ["tab\\there.png", "line\\nbreak.png", "\\xff\\xfe.png", "\\u2028é.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_of_every_kind_are_one_line_each(model, lines, tmp_path, encoding):
+    picture = sorted(lines.glob("*.png"))[0].read_bytes()
+    for name in NAMES:
+        (tmp_path / os.fsdecode(name)).write_bytes(picture)
+    (tmp_path / os.fsdecode(b"\xffempty.png")).write_bytes(b"")
+    names = [*map(os.fsdecode, NAMES), os.fsdecode(b"\xffempty.png"), os.fsdecode(b"\xffgone.png")]
+    command = [sys.executable, "-m", "lstmapps", "predict", str(model), *names]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 1
+    out, err = done.stdout.decode(encoding).splitlines(), done.stderr.decode(encoding).splitlines()
+    shown = SHOWN if encoding == "utf-8" else [name.replace("é", "\\xe9") for name in SHOWN]
+    assert [line.split("\t")[0] for line in out] == shown
+    assert len(err) == 3
+    assert "\\xffempty.png" in err[0]
+    done = subprocess.run(
+        [*command, "--format", "jsonl"], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert [json.loads(line)["input"] for line in done.stdout.decode(encoding).split("\n")[:-1]] == names[:4]
+
+
+def test_a_bad_line_of_a_list_is_named_and_the_rest_read(capsys, model, lines):
+    names = sorted(path.name for path in lines.glob("*.png"))[:2]
+    (lines / "m.jsonl").write_text(f'{{"image": "{names[0]}", "text": 5}}\n{{"image": 3}}\n{{"image": "{names[1]}"}}\n')
+    code, out, err = call(capsys, "predict", model, lines / "m.jsonl")
+    assert code == 1
+    assert [line.split("\t")[0] for line in out.splitlines()] == names
+    assert f"{lines / 'm.jsonl'}:2" in err
+
+
+def test_training_lists_all_bad_lines_at_once(capsys, lines, tmp_path):
+    (lines / "train.tsv").write_text((lines / "train.tsv").read_text() + "no tab\nnor here\n")
+    for command in (["check", TINY], ["train", TINY, "--output", tmp_path / "run"]):
+        code, out, err = call(capsys, *command, f"--data.root={lines}")
+        assert code == 1
+        assert "train.tsv:25 has no tab" in out + err
+        assert "train.tsv:26 has no tab" in out + err
+
+
+def test_what_nobody_foresaw_is_the_failure_of_its_input_alone(capsys, model, lines, monkeypatch):
+    pictures = sorted(str(path) for path in lines.glob("*.png"))[:4]
+    loaded = Handwriting.load
+
+    def load(self, sample):
+        if sample.id == pictures[1]:
+            raise ZeroDivisionError("nobody\nforesaw this")
+        if sample.id == pictures[2]:
+            return loaded(self, sample)[:, :9]  # the network cannot take it
+        return loaded(self, sample)
+
+    monkeypatch.setattr(Handwriting, "load", load)
+    code, out, err = call(capsys, "predict", model, *pictures)
+    assert code == 1
+    assert [line.split("\t")[0] for line in out.splitlines()] == [pictures[0], pictures[3]]
+    first, second, summary = err.splitlines()
+    assert first.startswith(f"{pictures[1]} cannot be used (ZeroDivisionError: nobody foresaw this)")
+    assert pictures[2] in second
+    assert "2 of 4" in summary
+    _, _, err = call(capsys, "predict", model, *pictures, "--debug")
+    assert "Traceback" in err
+    monkeypatch.setattr(Handwriting, "load", lambda self, sample: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(MemoryError):
+        main(["predict", str(model), *pictures])
+
+
+def test_nothing_left_to_validate_on_says_so(capsys, lines, tmp_path):
+    for held_out in lines.glob("page0*.png"):
+        held_out.write_bytes(b"")
+    code, _, err = call(capsys, "train", TINY, f"--data.root={lines}", "--output", tmp_path / "run", "--skip-bad")
+    assert code == 1
+    assert "of the validation part can be used: " in err
+    (lines / "one.tsv").write_text((lines / "train.tsv").read_text().splitlines()[1])
+    arguments = ["train", TINY, f"--data.root={lines}", "--data.train=one.tsv", "--output", tmp_path / "run"]
+    for holdout in ("--data.holdout=0.1", "--data.holdout=[page0]"):
+        code, _, err = call(capsys, *arguments, holdout)
+        assert code == 1
+        assert "1 training sample cannot be split" in err
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true", "bf16-mixed"])
+def test_training_in_every_precision(capsys, lines, tmp_path, precision):
+    arguments = ["train", TINY, f"--data.root={lines}", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    code, _, err = call(capsys, *arguments, "--output", tmp_path / "run", "--trainer.precision", precision)
+    assert code == 0, err
+
+
+def test_a_logger_writes_into_the_folder_of_the_run(capsys, lines, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", TINY, f"--data.root={lines}", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    code, _, err = call(capsys, *arguments, "--output", tmp_path / "run", "--trainer.logger", "true")
+    assert code == 0, err
+    assert [path.name for path in tmp_path.iterdir() if path != lines] == ["run"]
+    assert list((tmp_path / "run").rglob("metrics.csv")) or list((tmp_path / "run").rglob("events.*"))
 
 
 MISTAKES = [
