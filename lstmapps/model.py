@@ -20,6 +20,7 @@ from lstmapps import streaming
 from lstmapps.ctc import Opinion, Span, greedy_spans
 from lstmapps.data.samples import Sample, distinct, pad
 from lstmapps.errors import UserError, cause
+from lstmapps.language_model import ArpaFile
 from lstmapps.nn import CTCNetwork
 from lstmapps.nn.transducer import Found, TransducerState
 from lstmapps.package import Package
@@ -70,7 +71,7 @@ class Model:
     vocabulary: Vocabulary
     domain: Domain
     results: dict[str, Any]
-    language_model: bytes | None = None
+    language_model: ArpaFile | None = None
 
     @classmethod
     def load(cls, name: str | Path, device: str | None = None) -> Model:
@@ -80,10 +81,11 @@ class Model:
         """
         folder = packages.package_folder(name)
         package = packages.read(folder)
-        network = packages.construct(package.config["network"])
-        packages.load_weights(network, package.weights, folder)
+        network = packages.build_network(package, folder)
         network.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         domain = packages.construct(package.config["domain"])
+        if not isinstance(domain, Domain):
+            raise UserError(f"{folder / 'config.yaml'}: {type(domain).__name__} is no domain; copy the package again")
         return cls(package.config, network, package.vocabulary, domain, package.results, package.language_model)
 
     @property

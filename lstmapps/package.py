@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +20,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from lstmapps.errors import UserError
+from lstmapps.confidence import Calibration
+from lstmapps.errors import UserError, escaped
+from lstmapps.language_model import ArpaFile
 from lstmapps.plugins import allowed_packages, find
-from lstmapps.text import Vocabulary
+from lstmapps.text import Normalisation, Vocabulary
 
 FORMAT = 1
 """The newest package format this version reads and the one it writes; see `read`."""
 
-
 _HUB = "hf://"
+_MOST_CONFIG = 1 << 20  # bytes; ours have three thousand
+_WIDEST_BEAM = 1000
+_DEEPEST = 50
+_OPENING = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 LANGUAGE_MODEL = "language_model.arpa.gz"
 FILES = ("config.yaml", "weights.safetensors", "vocabulary.json", "results.json", "README.md", LANGUAGE_MODEL)
 """What a package consists of; the language model is optional."""
@@ -37,14 +51,14 @@ class Package:
 
     config: `name`, `recipe`, `domain`, `network`, `normalisation`, `decoder`, `confidence`.
     results: scores by part, and what the model was trained on.
-    language_model: an ARPA file, compressed; `decoder.language_model` tells how it is used.
+    language_model: an ARPA file; `decoder.language_model` tells how it is used.
     """
 
     config: dict[str, Any]
     weights: dict[str, Tensor]
     vocabulary: Vocabulary
     results: dict[str, Any] = field(default_factory=dict)
-    language_model: bytes | None = None
+    language_model: ArpaFile | None = None
 
 
 def package_folder(name: str | Path) -> Path:
@@ -75,18 +89,22 @@ def read(folder: Path) -> Package:
     """Read a package; raises UserError that names the file at fault.
 
     No class is imported and no weight is looked at before the configuration is known to be safe:
-    classes come from lstmapps and installed plugins only, and weights from safetensors only.
+    classes come from lstmapps and installed plugins only, and weights from safetensors only. What a file holds
+    is bounded, and none may be a link out of the package.
     """
     if not folder.is_dir():
         raise UserError(f"there is no model package at {folder}; check the path, or see `lstmapps list`")
+    _refuse_links(folder)
     config = _read_config(folder / "config.yaml")
+    _bounded_size(folder / "vocabulary.json")
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     weights = _read_weights(folder / "weights.safetensors")
     results = _read_results(folder / "results.json")
     language_model = None
     if "language_model" in config.get("decoder", {}):
         try:
-            language_model = (folder / LANGUAGE_MODEL).read_bytes()
+            _bounded_size(folder / LANGUAGE_MODEL)
+            language_model = ArpaFile((folder / LANGUAGE_MODEL).read_bytes(), folder / LANGUAGE_MODEL)
         except OSError as error:
             raise UserError(
                 f"{folder / LANGUAGE_MODEL} cannot be read ({error.strerror}); copy the package again"
@@ -102,14 +120,16 @@ def write(package: Package, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         config = {"format": FORMAT, **package.config}
-        _write_text(partial / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        half = {name: value.to(torch.float16).contiguous() for name, value in package.weights.items()}
+        _write_text(
+            partial / "config.yaml", yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+        )
+        half = {name: _halved(value).contiguous() for name, value in package.weights.items()}
         (partial / "weights.safetensors").write_bytes(save(half))
         package.vocabulary.save(partial / "vocabulary.json")
         _write_text(partial / "results.json", json.dumps(package.results, indent=2, ensure_ascii=False) + "\n")
         _write_text(partial / "README.md", model_card(package))
         if package.language_model is not None:
-            (partial / LANGUAGE_MODEL).write_bytes(package.language_model)
+            (partial / LANGUAGE_MODEL).write_bytes(package.language_model.content)
         for file in partial.iterdir():
             _flush(file)
         partial.chmod(0o755)
@@ -155,9 +175,34 @@ def construct(description: dict[str, Any]) -> Any:
     return _construct(description)
 
 
-def load_weights(network: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
-    """Fill a network; raises UserError on a missing or surplus tensor or a wrong shape."""
-    file = folder / "weights.safetensors"
+def build_network(package: Package, folder: Path) -> Any:
+    """Build a package's network and fill it; raises UserError if its weights are those of another.
+
+    It is first built on torch's meta device, which takes no memory, and given up as soon as it has more
+    parameters than there are weights.
+    """
+    description, file = package.config["network"], folder / "weights.safetensors"
+    try:
+        with torch.device("meta"), _no_more_than(package.weights, file):
+            trial = construct(description)
+        if isinstance(trial, nn.Module):
+            _check_shapes(trial, package.weights, file)
+    except _TooLarge:
+        raise
+    except UserError:  # of a class that cannot be built there, or the one that is raised again below
+        pass
+    with _no_more_than(package.weights, file):
+        network = construct(description)
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{folder / 'config.yaml'}: {description['class_path']} is no network; copy the package again")
+    _check_shapes(network, package.weights, file)
+    own = network.state_dict()
+    network.load_state_dict({name: value.to(own[name].dtype) for name, value in package.weights.items()})
+    return network
+
+
+def _check_shapes(network: nn.Module, weights: dict[str, Tensor], file: Path) -> None:
+    """Raise UserError on a missing or surplus tensor or a wrong shape."""
     expected = network.state_dict()
     if missing := sorted(set(expected) - set(weights)):
         raise UserError(f"{file} lacks {missing[0]}; it belongs to another model, copy the package again")
@@ -167,7 +212,28 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], folder: Path) -
         if weights[name].shape != value.shape:
             have, want = tuple(weights[name].shape), tuple(value.shape)
             raise UserError(f"{file}: {name} has the shape {have}, not {want}; copy the package again")
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
+
+
+class _TooLarge(UserError):
+    """A network that is larger than its weights."""
+
+
+@contextmanager
+def _no_more_than(weights: dict[str, Tensor], file: Path) -> Iterator[None]:
+    """Stop the building of a network that has more parameters than there are weights, or larger ones."""
+    left, largest = [len(weights)], max((weight.numel() for weight in weights.values()), default=0)
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None:
+            left[0] -= 1
+            if left[0] < 0 or parameter.numel() > largest:
+                raise _TooLarge(f"{file} is smaller than the network of config.yaml; copy the package again")
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def refuse_foreign_classes(value: Any, allowed: set[str]) -> None:
@@ -200,16 +266,21 @@ def _construct(value: Any) -> Any:
         raise UserError(f"{value['class_path']} is not a class of that package and is not called")
     try:
         return found(**_construct(value.get("init_args") or {}))
-    except (TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever arguments of another kind, or size, lead to
         raise UserError(f"{value['class_path']} cannot be built as described ({error})") from None
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    _bounded_size(path, _MOST_CONFIG)
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _refuse_nesting(text, path)
+        config = yaml.safe_load(text)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; this is no model package, or an incomplete one") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"{path} is not readable YAML ({reason}); copy the package again") from None
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
@@ -219,21 +290,88 @@ def _read_config(path: Path) -> dict[str, Any]:
     for key in ("name", "domain", "network", "normalisation", "decoder"):
         if key not in config:
             raise UserError(f"{path} lacks {key!r}; copy the package again")
+    _check_kinds(config, path)
     refuse_foreign_classes(config, allowed_packages())
     config.pop("format")
     return config
 
 
+def _refuse_nesting(text: str, path: Path) -> None:
+    """Raise UserError for YAML whose aliases, or whose depth, may make very much of few characters."""
+    depth = 0
+    for token in yaml.scan(text):
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if isinstance(token, yaml.AliasToken) or depth > _DEEPEST:
+            raise UserError(f"{path} has YAML aliases, or is nested more than {_DEEPEST} deep; no package needs it")
+
+
+def _check_kinds(config: dict[str, Any], path: Path) -> None:
+    """Raise UserError where an entry of a configuration is not of the kind that those who read it take it for."""
+    for key in ("domain", "network", "normalisation", "decoder", "confidence", "card", "training"):
+        if not isinstance(config.get(key, {}), dict):
+            raise UserError(f"{path}: {key!r} is no mapping; copy the package again")
+    for key in ("name", "recipe"):
+        if not isinstance(config.get(key, ""), str) or config.get(key, "") != escaped(config.get(key, "")):
+            raise UserError(f"{path}: {key!r} is no name; copy the package again")
+    try:
+        Normalisation(**config["normalisation"])
+        Calibration(*map(float, config.get("confidence", {}).get("character", ())))
+        if not 1 <= int(config["decoder"].get("beam", 1)) <= _WIDEST_BEAM:
+            raise ValueError(f"the beam is {config['decoder']['beam']}")
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} has settings that cannot be used ({error}); copy the package again") from None
+
+
 def _read_results(path: Path) -> dict[str, Any]:
+    _bounded_size(path)
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(results, dict):
             raise ValueError("it holds no object")
+        for part, scores in results.items():
+            _check_part(part, scores)
         return results
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON ({error}); copy the package again, or remove the file") from None
+
+
+def _check_part(part: str, scores: Any) -> None:
+    """Raise ValueError unless the results of a part are names and numbers, as they are printed and shown."""
+    if not isinstance(scores, dict) or not isinstance(scores.get("metrics", {}), dict):
+        raise ValueError(f"the entry {part!r} is no object")
+    names = [part, *scores.get("metrics", {})]
+    values = [value for key, value in scores.items() if key not in ("metrics", "torch")]
+    for entry in scores.get("metrics", {}).values():
+        if not isinstance(entry, dict) or not {"value", "low", "high"} <= set(entry):
+            raise ValueError(f"a score of {part!r} has no value, low and high")
+        values += [entry["value"], entry["low"], entry["high"]]
+    if "metrics" in scores:
+        values.append(scores.get("samples"))
+    if not all(re.fullmatch(r"[\w.() -]{1,60}", name) for name in names):
+        raise ValueError(f"the entry {part!r} has names of other than letters and digits")
+    if not all(isinstance(value, int | float) for value in values):
+        raise ValueError(f"the entry {part!r} holds what is no number")
+    if not re.fullmatch(r"[\w.+]*", str(scores.get("torch", ""))):
+        raise ValueError(f"the entry {part!r} names no version of torch")
+
+
+def _bounded_size(path: Path, most: int = 64 << 20) -> None:
+    if path.is_file() and path.stat().st_size > most:
+        raise UserError(f"{path} is larger than {most >> 20} MB, which no package needs; copy the package again")
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise UserError if a file of a package lies elsewhere; a hub's cache links to its own blobs."""
+    root = folder.resolve()
+    places = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
+    for name in FILES:
+        file = (folder / name).resolve()
+        if not any(file.is_relative_to(place) for place in places):
+            raise UserError(f"{folder / name} is a link out of the package; copy the file itself into it")
+        if file.exists() and not file.is_file():
+            raise UserError(f"{folder / name} is no file; copy the package again")
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -258,6 +396,17 @@ def _replace(new: Path, folder: Path) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what occurs twice twice, and no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _halved(value: Tensor) -> Tensor:
+    return value.to(torch.float16) if value.is_floating_point() else value
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,8 +15,7 @@ from lstmapps.confidence import Calibration
 from lstmapps.ctc import Hypothesis, LanguageModel, Opinion, Span, beam_search, forced_align, greedy_spans
 from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
-from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion, parse_arpa
-from lstmapps.package import LANGUAGE_MODEL
+from lstmapps.language_model import ArpaFile, CharacterFusion, HotWords, Together, WordFusion
 from lstmapps.predictions import Piece, Prediction, words_of
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
@@ -117,7 +115,7 @@ def reader(
     vocabulary: Vocabulary,
     decoder: str,
     *,
-    language_model: bytes | None = None,
+    language_model: ArpaFile | None = None,
     n_best: int = 1,
     hot_words: Sequence[str] = (),
 ) -> Reader:
@@ -132,8 +130,7 @@ def reader(
     if language_model is not None:
         use = settings["language_model"]
         fusion = CharacterFusion if use["units"] == "characters" else WordFusion
-        ngrams = parse_arpa(language_model, Path(LANGUAGE_MODEL))
-        models.append(fusion(ngrams, vocabulary, use["weight"], use["bonus"]))
+        models.append(fusion(language_model.model, vocabulary, use["weight"], use["bonus"]))
     if hot_words:
         normalisation = Normalisation(**config["normalisation"])
         models.append(HotWords([normalisation(word) for word in hot_words], vocabulary))

@@ -11,7 +11,7 @@ from typing import Literal
 from lstmapps.data import Sample
 from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, Watch, evaluate, record
-from lstmapps.language_model import character_tokens, estimate, write_arpa
+from lstmapps.language_model import ArpaFile, character_tokens, estimate, write_arpa
 from lstmapps.model import Model
 from lstmapps.package import LANGUAGE_MODEL
 from lstmapps.text import Vocabulary
@@ -64,7 +64,7 @@ def tune(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LANGUAGE_MODEL
         write_arpa(estimate([cut(text) for text in texts], order or ORDERS[units]), path)
-        model.language_model = path.read_bytes()
+        model.language_model = ArpaFile(path.read_bytes(), path)
     metric = "cer" if units == "characters" else "wer"
     tried: dict[tuple[int, int], Evaluation] = {}
 

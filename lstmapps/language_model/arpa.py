@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +17,7 @@ from lstmapps.errors import UserError
 from lstmapps.language_model.ngram import NEVER, START, UNKNOWN, Gram, NGramModel
 
 _LN10 = math.log(10)
+_MOST_BYTES = 50 << 20  # unpacked: a million n-grams, half a gigabyte as a model
 
 
 def write_arpa(model: NGramModel, path: str | Path) -> None:
@@ -41,10 +45,29 @@ def read_arpa(path: str | Path) -> NGramModel:
     return parse_arpa(content, path)
 
 
+@dataclass(frozen=True)
+class ArpaFile:
+    """An ARPA file in memory, compressed or not, which is parsed when its model is first asked for."""
+
+    content: bytes
+    path: Path
+
+    @cached_property
+    def model(self) -> NGramModel:
+        """The model; raises UserError if the file holds none."""
+        return parse_arpa(self.content, self.path)
+
+
 def parse_arpa(content: bytes, path: Path) -> NGramModel:
     """Read a model from the bytes of an ARPA file, compressed or not; `path` is named in errors."""
     try:
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8")
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UserError(
+                f"{path} holds more than {_MOST_BYTES >> 20} MB of n-grams; take a lower order or less text"
+            )
+        text = content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a readable ARPA file ({error}); make it again") from None
     return _read(text, path)

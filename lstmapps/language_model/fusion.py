@@ -33,9 +33,6 @@ class CharacterFusion:
         self.model, self.weight, self.bonus = model, weight, bonus
         self._tokens = [SPACE_TOKEN if symbol == " " else symbol for symbol in vocabulary.symbols]
         self._place = {token: i for i, token in enumerate(self._tokens, 1)}
-        self._following: dict[Gram, list[tuple[str, float]]] = {}
-        for gram, value in model.probabilities.items():
-            self._following.setdefault(gram[:-1], []).append((gram[-1], value))
         self._rows: dict[Gram, Tensor] = {}
         self._weighed: dict[Gram, Tensor] = {}
 
@@ -60,7 +57,7 @@ class CharacterFusion:
                 row = self._row(context[1:]) + self.model.backoffs.get(context, 0.0)
             else:
                 row = torch.tensor([0.0, *(self.model.log_probability(token) for token in self._tokens)])
-            for token, value in self._following.get(context, []):
+            for token, value in self.model.following.get(context, []):
                 if token in self._place:
                     row[self._place[token]] = value
             self._rows[context] = row

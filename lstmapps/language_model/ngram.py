@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0 * math.log(10)
@@ -31,6 +32,14 @@ class NGramModel:
     def tokens(self) -> list[str]:
         """What can be predicted, the end mark and the unknown token included."""
         return [gram[0] for gram in self.probabilities if len(gram) == 1 and gram[0] != START]
+
+    @cached_property
+    def following(self) -> dict[Gram, list[tuple[str, float]]]:
+        """What the model holds after each context: `(token, ln p)`."""
+        found: dict[Gram, list[tuple[str, float]]] = {}
+        for gram, value in self.probabilities.items():
+            found.setdefault(gram[:-1], []).append((gram[-1], value))
+        return found
 
     def start(self) -> Gram:
         """Return the context at the beginning of a text."""

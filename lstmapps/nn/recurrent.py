@@ -224,11 +224,12 @@ class RecurrentStack(nn.Module):
         self.directions = 2 if bidirectional else 1
         self.output_size = self.directions * hidden_size
         self.dropout, self.variational, self.residual = dropout, variational, residual
-        sizes = [input_size] + [self.output_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(
-            nn.ModuleList(Direction(cell, size, hidden_size) for _ in range(self.directions)) for size in sizes
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in sizes) if layer_norm else None
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList() if layer_norm else None
+        for index in range(num_layers):
+            size = self.output_size if index else input_size
+            self.layers.append(nn.ModuleList(Direction(cell, size, hidden_size) for _ in range(self.directions)))
+            if self.norms is not None:
+                self.norms.append(nn.LayerNorm(size))
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor, lengths: Lengths | None, state: State | None) -> tuple[Tensor, State]:

@@ -109,7 +109,7 @@ class Vocabulary:
             return cls(symbols, form, None if scores is None else [float(score) for score in scores])
         except FileNotFoundError:
             raise UserError(f"{path} is missing; the model package is incomplete, copy it again") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is not a vocabulary ({error}); copy the model package again") from None
 
 

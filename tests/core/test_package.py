@@ -1,5 +1,6 @@
 """The model package: what is written is read back, and nothing unsafe or damaged ever is."""
 
+import gzip
 import json
 import os
 import pickle
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import lstmapps
 from lstmapps import package, recipe
 from lstmapps.errors import UserError
+from lstmapps.language_model import ArpaFile, estimate, parse_arpa, write_arpa
 from lstmapps.model import Model
 from lstmapps.predictions import Failure
 
@@ -50,7 +52,8 @@ def test_a_saved_model_predicts_the_same(folder, lines, tmp_path):
 
 def test_a_package_has_its_files_and_nothing_else(folder):
     assert sorted(path.name for path in folder.iterdir()) == sorted(set(package.FILES) - {package.LANGUAGE_MODEL})
-    assert all(value.dtype == torch.float16 for value in load_file(folder / "weights.safetensors").values())
+    weights = load_file(folder / "weights.safetensors")
+    assert all(value.dtype == torch.float16 for value in weights.values() if value.is_floating_point())
     assert all(p.dtype == torch.float32 for p in Model.load(folder).network.parameters())
 
 
@@ -71,6 +74,10 @@ def edit_weights(folder, change):
     weights = load_file(folder / "weights.safetensors")
     change(weights)
     save_file(weights, folder / "weights.safetensors")
+
+
+def encoder(config):
+    return config["network"]["init_args"]["encoder"]["init_args"]
 
 
 class Trap:
@@ -118,6 +125,59 @@ SPOILT = {
     "foreign tensor": (lambda f: edit_weights(f, lambda w: w.update(x=torch.zeros(1))), "holds x, unknown"),
     "wrong shape": (lambda f: edit_weights(f, lambda w: w.update({"head.bias": torch.zeros(2)})), r"the shape \(2,\)"),
     "results are no JSON": (lambda f: (f / "results.json").write_text("{"), r"results\.json is not readable JSON"),
+    "aliases": (
+        lambda f: (f / "config.yaml").write_text("format: 1\na: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"),
+        r"config\.yaml has YAML aliases",
+    ),
+    "very deep YAML": (lambda f: (f / "config.yaml").write_text("[" * 500_000), "nested more than 50 deep"),
+    "very long YAML": (lambda f: (f / "config.yaml").write_text("x" * (2 << 20)), r"config\.yaml is larger than 1 MB"),
+    "very deep JSON": (lambda f: (f / "vocabulary.json").write_text("[" * 100_000), r"vocabulary\.json is not a voc"),
+    "a huge layer": (
+        lambda f: edit_config(f, lambda c: encoder(c).update(hidden_size=2_000_000)),
+        r"weights\.safetensors is smaller than the network",
+    ),
+    "very many layers": (
+        lambda f: edit_config(f, lambda c: encoder(c).update(num_layers=2_000_000_000)),
+        r"weights\.safetensors is smaller than the network",
+    ),
+    "a huge look-ahead": (
+        lambda f: edit_config(f, lambda c: encoder(c).update(look_ahead=10**9)),
+        r"weights\.safetensors is smaller than the network",
+    ),
+    "a layer of no size": (lambda f: edit_config(f, lambda c: encoder(c).update(hidden_size="x")), "cannot be built"),
+    "no network at all": (
+        lambda f: edit_config(f, lambda c: c.update(network={"class_path": "lstmapps.errors.UserError"})),
+        "is no network",
+    ),
+    "no domain at all": (
+        lambda f: edit_config(f, lambda c: c.update(domain={"class_path": "lstmapps.errors.UserError"})),
+        "is no domain",
+    ),
+    "huge lines": (lambda f: edit_config(f, lambda c: c["domain"]["init_args"].update(height=10**9)), "1,000 pixels"),
+    "a huge beam": (lambda f: edit_config(f, lambda c: c["decoder"].update(beam=10**9)), "the beam is 1000000000"),
+    "an odd normalisation": (lambda f: edit_config(f, lambda c: c["normalisation"].update(x=1)), "cannot be used"),
+    "a name with commands to the terminal": (
+        lambda f: edit_config(f, lambda c: c.update(name="\x1b[2J")),
+        "is no name",
+    ),
+    "markup in the results": (
+        lambda f: (f / "results.json").write_text('{"training": {"epochs": "<script>alert(1)</script>"}}'),
+        r"results\.json is not readable JSON \(the entry 'training' holds what is no number\)",
+    ),
+    "markup for a score": (
+        lambda f: (f / "results.json").write_text(
+            '{"test": {"samples": 1, "metrics": {"<b>": {"value": 1, "low": 1, "high": 1}}}}'
+        ),
+        "names of other than letters",
+    ),
+    "a score without numbers": (
+        lambda f: (f / "results.json").write_text('{"test": {"samples": 1, "metrics": {"cer": {"value": "x"}}}}'),
+        "no value, low and high",
+    ),
+    "a link out of the package": (
+        lambda f: ((f / "results.json").unlink(), (f / "results.json").symlink_to("/etc/passwd")),
+        r"results\.json is a link out of the package",
+    ),
     "no vocabulary": (lambda f: (f / "vocabulary.json").unlink(), r"vocabulary\.json is missing"),
 }
 
@@ -131,6 +191,95 @@ def test_a_spoilt_package_is_refused_by_file(folder, monkeypatch, case):
         Model.load(folder)
     assert "\n" not in str(error.value)
     assert not Path("sprung").exists()
+
+
+def test_a_language_model_that_unpacks_to_very_much_is_refused_quickly(folder, lines):
+    with gzip.open(folder / package.LANGUAGE_MODEL, "wb", compresslevel=1) as file:
+        for _ in range(200):
+            file.write(b"x" * (1 << 20))
+    edit_config(folder, lambda c: c["decoder"].update(language_model={"units": "characters", "weight": 1, "bonus": 0}))
+    model = Model.load(folder)
+    with pytest.raises(UserError, match=r"language_model\.arpa\.gz holds more than 50 MB"):
+        list(model.predict([str(lines / "train.tsv")], decoder="beam"))
+
+
+def test_a_language_model_is_parsed_once(folder, lines, monkeypatch):
+    model = Model.load(folder)
+    write_arpa(estimate([list("1234")], 2), folder / package.LANGUAGE_MODEL)
+    content = (folder / package.LANGUAGE_MODEL).read_bytes()
+    model.language_model = ArpaFile(content, folder / package.LANGUAGE_MODEL)
+    model.config["decoder"]["language_model"] = {"units": "characters", "weight": 0.5, "bonus": 0.0}
+    parsed = []
+    monkeypatch.setattr("lstmapps.language_model.arpa.parse_arpa", lambda *a: parsed.append(a) or parse_arpa(*a))
+    for _ in range(3):
+        list(model.predict([str(lines / "train.tsv")], decoder="beam"))
+    assert len(parsed) == 1
+
+
+def test_a_hub_s_links_into_its_cache_are_followed(folder, tmp_path):
+    blobs, snapshot = tmp_path / "cache" / "blobs", tmp_path / "cache" / "snapshots" / "abc"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for file in folder.iterdir():
+        shutil.copy(file, blobs / file.name)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / file.name)
+    assert Model.load(snapshot).name == "tests/tiny"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("decoder", ["greedy", "beam"])
+def test_a_network_reads_in_every_precision(folder, lines, dtype, decoder):
+    model = Model.load(folder)
+    expected = [result.text for result in model.predict([str(lines / "train.tsv")], decoder=decoder)]
+    model.network.to(dtype)
+    texts = [result.text for result in model.predict([str(lines / "train.tsv")], decoder=decoder)]
+    assert len(texts) == len(expected)
+    if dtype == torch.float64:
+        assert texts == expected
+
+
+def test_a_model_is_read_under_another_default_dtype(folder, lines):
+    expected = [result.text for result in Model.load(folder).predict([str(lines / "train.tsv")])]
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert [result.text for result in Model.load(folder).predict([str(lines / "train.tsv")])] == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_whole_numbers_in_a_network_keep_their_values(folder, tmp_path):
+    held = package.Package(Model.load(folder).config, {"count": torch.tensor(100_001)}, Model.load(folder).vocabulary)
+    package.write(held, tmp_path / "copy")
+    assert package.read(tmp_path / "copy").weights["count"].item() == 100_001
+
+
+@pytest.mark.parametrize("name", ["speech/an4", "speech/an4-streaming"])
+def test_the_statistics_of_shipped_models_are_learnt(name):
+    assert int(lstmapps.load(name).network.frontend.learnt) >= 100_000
+
+
+def test_the_old_package_stands_until_the_new_one_does(folder, monkeypatch):
+    seen = []
+    rename = Path.rename
+
+    def watched(self, target):
+        if Path(target) == folder:
+            seen.append([path for path in folder.parent.iterdir() if (path / "config.yaml").exists()])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    Model.load(folder).save(folder)
+    assert [len(packages) for packages in seen] == [2], "the old one, moved aside, and the new one"
+
+    def refuse(self, target):
+        if Path(target) == folder and ".old" not in self.name:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(UserError, match="could not be written"):
+        Model.load(folder).save(folder)
+    assert Model.load(folder).name == "tests/tiny"
 
 
 def test_a_model_is_fetched_from_a_hub(folder, monkeypatch):

@@ -28,6 +28,8 @@ class Handwriting(Domain):
     """
 
     def __init__(self, height: int = 64, augmentation: float = 1.0) -> None:
+        if not 1 <= height <= 1_000:
+            raise ValueError(f"lines are 1 to 1,000 pixels high, not {height}")
         self.height = height
         self.augmentation = augmentation
 

@@ -31,6 +31,8 @@ class Speech(Domain):
     def __init__(self, sample_rate: int = 16_000, variation: Variation | None = None, channel: Channel = "mix") -> None:
         if channel != "mix" and (not isinstance(channel, int) or channel < 0):
             raise ValueError(f"a channel is a number from 0, or mix, not {channel!r}")
+        if not 1_000 <= sample_rate <= 400_000:
+            raise ValueError(f"a recording has 1,000 to 400,000 samples a second, not {sample_rate}")
         self.sample_rate = sample_rate
         self.channel = channel
         self.variation = Variation(**variation) if isinstance(variation, dict) else variation

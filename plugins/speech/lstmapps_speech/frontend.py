@@ -40,19 +40,25 @@ class SpeechFrontend(nn.Module):
         normalisation: Literal["utterance", "global", "running", "none"] = "utterance",
     ) -> None:
         super().__init__()
+        if not (1_000 <= sample_rate <= 400_000 and 0 < hop <= window <= 1.0):
+            raise ValueError("a frontend takes 1,000 to 400,000 samples a second, and hops within windows of a second")
+        if not 1 <= coefficients <= bands <= 1_000:
+            raise ValueError(
+                f"{bands} bands and {coefficients} coefficients: give up to 1,000 bands, and no more cepstra"
+            )
         self.kind, self.normalisation = kind, normalisation
         self.stride = round(hop * sample_rate)
         self.window = round(window * sample_rate)
         self.context = (self.window - self.stride) // 2
         self.fft = 2 ** math.ceil(math.log2(self.window))
         self.features = coefficients if kind == "mfcc" else bands
-        shape = torch.hann_window(self.window, periodic=False)
-        if kind == "filter_bank":
-            shape = shape.pow(0.85)
-        scale = melscale_fbanks(self.fft // 2 + 1, 20.0, sample_rate / 2, bands, sample_rate, None, "htk")
-        self.register_buffer("shape", shape, persistent=False)
+        with torch.device("cpu"):  # wherever the network is built, torchaudio looks at what it computes
+            shape = torch.hann_window(self.window, periodic=False)
+            scale = melscale_fbanks(self.fft // 2 + 1, 20.0, sample_rate / 2, bands, sample_rate, None, "htk")
+            cosine = create_dct(coefficients, bands, "ortho")
+        self.register_buffer("shape", shape.pow(0.85) if kind == "filter_bank" else shape, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("cosine", create_dct(coefficients, bands, "ortho"), persistent=False)
+        self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("mean", torch.zeros(self.features))
         self.register_buffer("variance", torch.ones(self.features))
         self.register_buffer("learnt", torch.zeros((), dtype=torch.long))
