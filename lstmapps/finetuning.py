@@ -17,7 +17,7 @@ from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
 from lstmapps.nn.adaptation import change_symbols
 from lstmapps.recipe import TRAINER_DEFAULTS, Run, Trained, parse_data, progress, train
-from lstmapps.tasks import CTCTask
+from lstmapps.tasks import CTCTask, Masks
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import VocabularyChange
 
@@ -46,7 +46,8 @@ def finetune(
 ) -> FineTuned | None:
     """Train `model` on `--data.train`, and keep the result only if it is better on held-out samples.
 
-    overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`.
+    overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. The masks and the
+    weight of the auxiliary head are those that the package was trained with.
     Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn
     faster than lower ones, and training stops when the held-out score no longer improves. Raises
     UserError if it never did; then nothing is written, and a better model that lies in `output`
@@ -55,7 +56,9 @@ def finetune(
     defaults = {key: model.config[key] for key in ("domain", "normalisation")}
     defaults |= {**_DATA, "batch_steps": model.domain.batch_steps // 2}
     extra = {"trainer": Trainer, "optimisation": Optimisation}
-    settings = [f"--trainer.{key}={value}" for key, value in _TRAINER.items()]
+    trainer_defaults = {**TRAINER_DEFAULTS, **_TRAINER}
+    del trainer_defaults["plugins"]
+    settings = [f"--trainer.{key}={value}" for key, value in trainer_defaults.items()]
     settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]
     parsed = parse_data(defaults, [*settings, *overrides], extra)
     data = parsed["data"]
@@ -73,14 +76,21 @@ def finetune(
         to_beat = min(to_beat, evaluate(Model.load(output / "model"), held_out).scores["cer"].value)
     change_symbols(model.network, change.sources)
     network, config = model.network.train(), _config(model, change)
-    auxiliary = 0.3 if network.auxiliary_head is not None else 0.0
+    usual = {"auxiliary": 0.3 if network.auxiliary_head is not None else 0.0, "masks": None}
+    recipe = {**usual, **model.config.get("training", {})}
+    masks = None if recipe["masks"] is None else Masks(**recipe["masks"])
     optimisation = Optimisation(**vars(parsed["optimisation"]))
-    task = CTCTask(network.frontend, network.encoder, vocabulary, model.normalisation, optimisation, auxiliary)
+    task = CTCTask(
+        network.frontend, network.encoder, vocabulary, model.normalisation, optimisation, recipe["auxiliary"], masks
+    )
     task.network = network
     given = vars(parsed["trainer"])
     early = EarlyStopping("validation_cer", patience=max(_PATIENCE, (given["max_epochs"] or 0) * 2 // 3))
-    trainer_settings = {**given, **TRAINER_DEFAULTS, "callbacks": [*progress(console), early]}
-    run = Run(f"{model.name} fine-tuned", config, _AVERAGE, Trainer(**trainer_settings), task, data)
+    for key, ours in (("callbacks", [*progress(console), early]), ("plugins", TRAINER_DEFAULTS["plugins"])):
+        own = given[key] or []
+        given[key] = [*ours, *(own if isinstance(own, list) else [own])]
+    trainer = Trainer(**{**given, "default_root_dir": given["default_root_dir"] or output})
+    run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
     limit = to_beat - 0.005
     trained = train(run, output, resume=resume, console=console, better_than=limit, slack=_SLACK)
     if not trained.improved:

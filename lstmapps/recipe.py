@@ -246,6 +246,7 @@ def _package_config(name: str, config: dict[str, Any], task: CTCTask) -> dict[st
         "network": network,
         "normalisation": asdict(task.normalisation),
         "decoder": {"name": "transducer" if model["transducer"] else "greedy", "beam": 16},
+        "training": {"auxiliary": task.auxiliary, "masks": None if task.masks is None else asdict(task.masks)},
     }
 
 

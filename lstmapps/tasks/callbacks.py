@@ -158,10 +158,14 @@ class ExactResume(Callback):
 
 
 class History(Callback):
-    """Keeps the numbers that were logged in each epoch, for the report's learning curves, and the time."""
+    """Keeps the numbers that were logged in each epoch, for the report's learning curves, and the time.
+
+    The training loss of an epoch is the mean over its batches.
+    """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+        self._loss, self._batches = torch.zeros(()), 0  # the sum over the batches of this epoch, and how many
         self._validated = False
         self._began = time.monotonic()
         self._before = 0.0
@@ -173,6 +177,12 @@ class History(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = True
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = trainer.callback_metrics["train_loss"].detach()
+        self._loss, self._batches = self._loss.to(loss.device) + loss, self._batches + 1
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         row = {
             name: float(value)
@@ -180,13 +190,17 @@ class History(Callback):
             if self._validated or not name.startswith("validation_")  # Lightning keeps those of the last time
         }
         self._validated = False
+        if self._batches:
+            row["train_loss"] = float(self._loss) / self._batches
+        self._loss, self._batches = torch.zeros(()), 0
         self.rows.append(row | {"epoch": trainer.current_epoch + 1, "step": trainer.global_step})
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "seconds": self.seconds()}
+        return {"rows": self.rows, "seconds": self.seconds(), "loss": self._loss.cpu(), "batches": self._batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self._before = state_dict["rows"], state_dict["seconds"]
+        self._loss, self._batches = state_dict["loss"], state_dict["batches"]
 
 
 class ShowReadings(Callback):

@@ -100,6 +100,15 @@ def test_a_step_comes_as_soon_as_all_it_sees_has_come():
     torch.testing.assert_close(whole(net, x)[:21], whole(net, changed)[:21], atol=1e-5, rtol=1e-5)
 
 
+def test_a_chunk_of_a_bidirectional_network_comes_once_its_context_has_come():
+    net, chunk, context = network(bidirectional=True, look_ahead=0), 10, 4
+    last = (chunk - 1) * net.frontend.stride * net.encoder.geometry()[0] + streaming.delay(net, context)
+    x = torch.randn(30_000, 1)
+    for arrived, steps in ((last, chunk), (last - net.frontend.stride, 0)):
+        y, _ = streaming.step(net, x[:arrived], streaming.init_state(net, chunk, context))
+        assert len(y) == steps
+
+
 def test_a_preview_is_the_encoding_of_all_that_left_the_convolutions():
     net = network()
     x = torch.randn(16_000, 1)

@@ -1,14 +1,20 @@
 """Every recipe of our plugins, trained on a few samples, tested, and read with; fine-tuning on top."""
 
+import contextlib
 import json
 import random
 from pathlib import Path
 
 import pytest
 from drawn import draw, draw_lines
+from rich.console import Console
 
+from lstmapps import finetuning
 from lstmapps.cli.main import main
+from lstmapps.data import SequenceData
+from lstmapps.errors import UserError
 from lstmapps.model import Model
+from lstmapps.tasks import CTCTask, Masks
 
 CPU = "--trainer.accelerator=cpu"
 SMALL = [f"--model.init_args.encoder.init_args.{name}" for name in ("hidden_size=16", "num_layers=1")]
@@ -86,6 +92,26 @@ def test_fine_tuning_learns_new_symbols_and_gets_better(capsys, base, tmp_path):
     tuned = Model.load(output / "model")
     assert tuned.vocabulary.symbols == tuple("0123456789ab")
     assert tuned.results["validation"]["metrics"]["cer"]["value"] == result["after"]["cer"]["value"]
+
+
+def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(base, tmp_path, monkeypatch):
+    lines = draw_lines(tmp_path / "own", 40, seed=7)
+    model = Model.load(base)
+    model.config["training"] = {"auxiliary": 0.7, "masks": {"bands": 1, "frames": 0}}
+    seen, prepared = [], []
+    monkeypatch.setattr(finetuning, "CTCTask", lambda *a: seen.append(a) or CTCTask(*a))
+    prepare = SequenceData.prepare
+    monkeypatch.setattr(SequenceData, "prepare", lambda self, *a, **k: prepared.append(self) or prepare(self, *a, **k))
+    settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", "--trainer.max_epochs=9", CPU]
+    settings += ["--trainer.callbacks+=lightning.pytorch.callbacks.LearningRateMonitor", "--trainer.logger=true"]
+    settings += ["--optimisation.learning_rate=0.01"]
+    with contextlib.suppress(UserError):  # whether it gets better does not matter here
+        finetuning.finetune(model, settings, tmp_path / "tuned", resume=False, console=Console(quiet=True))
+    assert seen[0][5:] == (0.7, Masks(bands=1, frames=0))
+    assert len(prepared) == 1
+    metrics = next((tmp_path / "tuned").rglob("metrics.csv"), None)
+    assert metrics is None or "lr-" in metrics.read_text()
+    assert metrics or list((tmp_path / "tuned").rglob("events.*"))
 
 
 def test_a_worse_model_replaces_nothing(capsys, base, tmp_path):

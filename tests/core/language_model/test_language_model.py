@@ -21,7 +21,7 @@ from lstmapps.language_model import (
     read_arpa,
     write_arpa,
 )
-from lstmapps.language_model.ngram import END, START, UNKNOWN
+from lstmapps.language_model.ngram import END, START, UNKNOWN, _discounts
 from lstmapps.text import Vocabulary
 
 
@@ -41,6 +41,13 @@ def test_probabilities_after_any_context_sum_to_one(texts, order):
         total = sum(math.exp(model.log_probability(token, context)) for token in model.tokens)
         assert total == pytest.approx(1.0, abs=1e-9)
         assert math.exp(model.log_probability("unseen", context)) > 0
+
+
+def test_discounts_are_those_of_chen_and_goodman():
+    """40, 20, 10 and 5 n-grams counted 1 to 4 times: Y = 40 / (40 + 2 * 20), D_k = k - (k + 1) Y n_(k+1) / n_k."""
+    counts = [1] * 40 + [2] * 20 + [3] * 10 + [4] * 5
+    grams = {(str(number),): count for number, count in enumerate(counts)}
+    assert _discounts(grams) == pytest.approx((0.0, 1 - 2 * 0.5 * 0.5, 2 - 3 * 0.5 * 0.5, 3 - 4 * 0.5 * 0.5))
 
 
 def test_a_bigram_model_follows_the_equations():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import signal
 
 import torch
 from hypothesis import given, settings
@@ -119,3 +120,21 @@ def test_greedy_reading_goes_step_by_step_however_the_steps_come(cuts, seed, mos
         pieces += [(symbol, begin + step) for symbol, step, _ in more]
         begin += piece.shape[1]
     assert pieces == expected[0]
+
+
+@torch.no_grad()
+def test_no_more_symbols_than_allowed_fall_on_one_step():
+    transducer = Transducer(5, 4, 6)
+    with torch.no_grad():
+        transducer.head.bias[0] = -100.0  # never the blank
+
+    def stop(*_):
+        raise AssertionError("reading does not come to an end")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(20)
+    try:
+        (found,), _ = transducer.greedy(torch.randn(1, 7, 5), torch.tensor([7]), most=2)
+    finally:
+        signal.alarm(0)
+    assert [step for _, step, _ in found] == [step for step in range(7) for _ in range(2)]

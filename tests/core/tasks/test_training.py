@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from lstmapps import recipe
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
-from lstmapps.tasks.callbacks import KeepBest
+from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
 from lstmapps.tasks.optimisation import Optimisation
 
@@ -162,6 +162,35 @@ def test_the_package_holds_the_averaged_weights(lines, tmp_path):
     assert any(not torch.allclose(trained[name], value) for name, value in average.items())
 
 
+def test_the_average_follows_fast_at_first():
+    average = AveragedWeights(decay=0.9)
+    module = SimpleNamespace(network=torch.nn.Linear(1, 1, bias=False))
+    module.network.weight.data.fill_(1.0)
+    average.on_fit_start(None, module)
+    expected = 1.0
+    for step in range(1, 200):
+        module.network.weight.data.fill_(float(step))
+        average.on_train_batch_end(SimpleNamespace(global_step=step), module, None, None, 0)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+        assert average.state_dict()["average"]["weight"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_history_has_the_mean_of_an_epoch_and_goes_on_where_it_was():
+    history, whole = History(), History()
+    for number, loss in enumerate([4.0, 2.0, 1.0]):
+        trainer = SimpleNamespace(callback_metrics={"train_loss": torch.tensor(loss)}, current_epoch=0, global_step=3)
+        for each in (history, whole):
+            each.on_train_batch_end(trainer, None, None, None, number)
+        if number == 1:
+            state = history.state_dict()
+            history = History()
+            history.load_state_dict(state)
+    for each in (history, whole):
+        each.on_train_epoch_end(trainer, None)
+        assert each.rows[-1]["train_loss"] == pytest.approx(7 / 3)
+
+
 @pytest.mark.parametrize(
     ("limit", "slack", "written"),
     [(float("inf"), 0.0, [9, 8, 5]), (8.5, 0.0, [8, 5]), (float("inf"), 0.25, [9, 8, 5, 6]), (5.5, 0.25, [5])],
@@ -182,6 +211,15 @@ def test_a_new_run_does_not_overwrite_another(lines, tmp_path):
     train(lines, tmp_path / "run", "--trainer.max_epochs=1")
     with pytest.raises(UserError, match="--resume"):
         train(lines, tmp_path / "run")
+
+
+def test_resuming_inside_an_epoch_with_other_batches_is_refused(lines, tmp_path):
+    run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS])
+    run.task.on_before_zero_grad = lambda *_: run.trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(recipe.Interrupted):
+        recipe.train(run, tmp_path / "run", resume=False, console=Console(quiet=True))
+    with pytest.raises(UserError, match=r"stopped within an epoch of \d+ batches, which are \d+ now"):
+        train(lines, tmp_path / "run", "--data.batch_steps=400", resume=True)
 
 
 def test_resuming_nothing_is_refused(lines, tmp_path):

@@ -1,5 +1,7 @@
 """Vocabularies, normalisation and error rates."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +102,14 @@ def test_more_lines_give_a_narrower_interval():
     few = error_rate(["ab", "cd"] * 5, ["ab", "cx"] * 5)
     many = error_rate(["ab", "cd"] * 500, ["ab", "cx"] * 500)
     assert many.high - many.low < few.high - few.low
+
+
+def test_the_interval_is_that_of_95_percent():
+    """Lines of one character are draws of a coin: the normal interval is 1.96 deviations to each side."""
+    rate = error_rate(["a"] * 2000, ["b"] * 600 + ["a"] * 1400)
+    deviation = 100 * math.sqrt(0.3 * 0.7 / 2000)
+    assert rate.value == pytest.approx(30.0)
+    assert rate.high - rate.low == pytest.approx(2 * 1.96 * deviation, rel=0.08)
 
 
 @pytest.mark.parametrize(("references", "hypotheses"), [(["a"], []), ([""], ["a"])])
