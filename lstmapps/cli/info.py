@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lstmapps.errors import UserError
+from lstmapps.errors import UserError, escaped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +42,19 @@ def run(arguments: argparse.Namespace) -> int:
         "results": model.results,
     }
     if arguments.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
         return 0
-    print(f"model       {facts['model']}, from the recipe {facts['recipe']}")
-    print(f"parameters  {facts['parameters']:,}")
-    print(f"symbols     {facts['symbols']}")
-    print(f"formats     {', '.join(facts['formats'])}")
+    rows = [
+        ("model", f"{facts['model']}, from the recipe {facts['recipe']}"),
+        ("parameters", f"{facts['parameters']:,}"),
+        ("symbols", facts["symbols"]),
+        ("formats", ", ".join(facts["formats"])),
+    ]
     for part, scores in model.results.items():
         for metric, value in scores.get("metrics", {}).items():
-            interval = f"{value['low']:.2f} to {value['high']:.2f}"
-            print(f"{part:<12}{metric.upper()} {value['value']:.2f} % ({interval}), {scores['samples']} samples")
+            interval = f"({value['low']:.2f} to {value['high']:.2f})"
+            rows.append((part, f"{metric.upper()} {value['value']:5.2f} % {interval}, {scores['samples']} samples"))
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(escaped(f"{name:<{width}}  {text}"))
     return 0

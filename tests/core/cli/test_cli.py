@@ -64,6 +64,24 @@ def test_list_shows_recipes(capsys):
     assert {"handwriting/digits", "handwriting/peraire"} <= names
 
 
+def test_list_is_a_table_of_what_each_is_for(capsys):
+    code, out, _ = call(capsys, "list", "speech/*")
+    assert code == 0
+    head, *rows = out.splitlines()
+    an4 = next(row for row in rows if row.startswith("speech/an4 "))
+    for title, cell in (("language", "en"), ("score", "CER"), ("size", "9."), ("what for", "Recognises")):
+        assert an4[head.index(title) :].startswith(cell), (title, an4)
+    assert next(row for row in rows if row.startswith("speech/timit"))[head.index("what for") :].strip()
+
+
+def test_what_belongs_to_a_plugin_that_is_not_installed_says_how_to_get_it(capsys, monkeypatch):
+    monkeypatch.setattr("lstmapps.plugins.installed", lambda: ({}, []))
+    for arguments in (["predict", "speech/an4", "x"], ["train", "speech/an4"], ["info", "speech/an4"]):
+        code, _, err = call(capsys, *arguments)
+        assert code == 1
+        assert "pip install lstmapps-speech" in err
+
+
 def test_doctor_finds_no_fault(capsys):
     code, out, _ = call(capsys, "doctor", "--json")
     assert (code, json.loads(out)["faults"]) == (0, [])
