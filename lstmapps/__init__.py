@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstmapps.data import Sample as Sample
     from lstmapps.errors import UserError as UserError
     from lstmapps.model import Model as Model
     from lstmapps.nn import GRU as GRU
@@ -25,10 +26,11 @@ _HOMES = {
     "Domain": "lstmapps.plugins",
     "Model": "lstmapps.model",
     "Plugin": "lstmapps.plugins",
+    "Sample": "lstmapps.data",
     "UserError": "lstmapps.errors",
 }
 
-__all__ = ["GRU", "LSTM", "RNN", "Domain", "Model", "Plugin", "UserError", "load"]
+__all__ = ["GRU", "LSTM", "RNN", "Domain", "Model", "Plugin", "Sample", "UserError", "load"]
 
 
 def load(name: str, device: str | None = None) -> Model:

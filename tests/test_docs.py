@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -48,6 +49,17 @@ def test_commands_exist(page):
                 re.match(r"--((data|model|trainer|optimisation)\.|seed_everything$)", word) for word in settings
             ), line
             assert not settings or module.TAKES_OVERRIDES, line
+
+
+def test_every_public_name_is_in_the_reference():
+    page = (ROOT / "docs" / "reference.md").read_text()
+    listed = [pkgutil.resolve_name(name) for name in re.findall(r"^::: (\S+)", page, re.MULTILINE)]
+    for name in ("lstmapps", "lstmapps.nn", "lstmapps.ctc", "lstmapps.data", "lstmapps.text", "lstmapps.tasks"):
+        module = importlib.import_module(name)
+        for public in module.__all__:
+            value = getattr(module, public)
+            shown = any(value is item or value in getattr(item, "__dict__", {}).values() for item in listed)
+            assert shown, f"{name}.{public} is not in docs/reference.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -3,7 +3,7 @@
 from lstmapps.nn.cells import gru_step, lstm_step, rnn_step
 from lstmapps.nn.encoders import Convolution, ConvRecurrentEncoder
 from lstmapps.nn.networks import CTCNetwork
-from lstmapps.nn.recurrent import GRU, LSTM, RNN, padding_mask
+from lstmapps.nn.recurrent import GRU, LSTM, RNN, RecurrentLayer, padding_mask
 
 __all__ = [
     "GRU",
@@ -12,6 +12,7 @@ __all__ = [
     "CTCNetwork",
     "ConvRecurrentEncoder",
     "Convolution",
+    "RecurrentLayer",
     "gru_step",
     "lstm_step",
     "padding_mask",
