@@ -62,7 +62,7 @@ def finetune(
     settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]
     parsed = parse_data(defaults, [*settings, *overrides], extra)
     data = parsed["data"]
-    vocabulary = model.vocabulary.extended(data.vocabulary.symbols)
+    vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
     change = VocabularyChange.between(model.vocabulary, vocabulary)
     data.vocabulary = vocabulary
     data.prepare(model.network.output_lengths)

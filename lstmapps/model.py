@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -148,10 +149,12 @@ class Model:
         """Change a setting of the domain, such as the channel that is heard; raises UserError if it has none."""
         value = yaml.safe_load(value) if isinstance(value, str) else value
         arguments = {**self.config["domain"].get("init_args", {}), name: value}
+        if name not in inspect.signature(type(self.domain)).parameters:
+            raise UserError(f"{self.name} has no {name} that could be set; leave it out")
         try:
             self.domain = packages.construct({**self.config["domain"], "init_args": arguments})
         except UserError as error:
-            raise UserError(f"{self.name} does not take {name} {value!r}: {error}") from None
+            raise UserError(f"{self.name} does not take the {name} {value!r} ({error})") from None
 
     def align(self, sample: Sample) -> Prediction:
         """Return where and how surely each character of a sample's known text was seen; raises UserError."""

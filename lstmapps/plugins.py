@@ -34,9 +34,12 @@ class Domain(ABC):
     """What a plugin knows of its domain: how inputs are found, read, varied and how results are written.
 
     batch_steps: the padded size of a batch in prediction, in steps of the raw input.
+    visual: whether texts stand in an input from left to right as they are written, and not as they are read: an
+        Arabic line of writing does, an Arabic recording does not.
     """
 
     batch_steps: int = 16_000
+    visual: bool = False
 
     @abstractmethod
     def read(self, source: str) -> Iterator[Sample]:

@@ -59,7 +59,8 @@ def words_of(characters: list[Piece]) -> list[Piece]:
                 for character in part:
                     confidence *= character.confidence
                 text = "".join(character.text for character in part)
-                words.append(Piece(text, part[0].start, part[-1].end, confidence))
+                start, end = min(c.start for c in part), max(c.end for c in part)
+                words.append(Piece(text, start, end, confidence))
             begin = i + 1
     return words
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -60,11 +60,16 @@ class Reader:
         counts = steps.tolist()
         for i, (sample, found) in enumerate(zip(samples, spans, strict=True)):
             size = sample.size or 1
-            characters = self.pieces(found, size / max(1, counts[i]), size)
+            characters = self._as_read(self.pieces(found, size / max(1, counts[i]), size))
             more = others[i] if others else []
             alternatives = [(self.vocabulary.decode(h.symbols), h.score) for h in more]
             predictions.append(prediction_of(sample, characters, alternatives))
         return predictions
+
+    def _as_read(self, characters: list[Piece]) -> list[Piece]:
+        """Return characters, one to a piece, in the order in which they are read."""
+        text, places = self.vocabulary.read("".join(piece.text for piece in characters))
+        return [replace(characters[place], text=character) for character, place in zip(text, places, strict=True)]
 
     def pieces(self, spans: Sequence[Span], scale: float, size: float, offset: float = 0.0) -> list[Piece]:
         """Turn spans of symbols in steps of the network into characters in steps of the input, `scale` to one.
@@ -133,5 +138,5 @@ def reader(
         models.append(fusion(language_model.model, vocabulary, use["weight"], use["bonus"]))
     if hot_words:
         normalisation = Normalisation(**config["normalisation"])
-        models.append(HotWords([normalisation(word) for word in hot_words], vocabulary))
+        models.append(HotWords([vocabulary.written(normalisation(word)) for word in hot_words], vocabulary))
     return Reader(vocabulary, calibration, "beam", int(settings["beam"]), n_best, Together(models) if models else None)

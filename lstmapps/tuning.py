@@ -63,7 +63,7 @@ def tune(
         raise UserError(f"none of the {len(held_out)} held-out samples could be read: {reason}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LANGUAGE_MODEL
-        write_arpa(estimate([cut(text) for text in texts], order or ORDERS[units]), path)
+        write_arpa(estimate([cut(text) for text in map(model.vocabulary.written, texts)], order or ORDERS[units]), path)
         model.language_model = ArpaFile(path.read_bytes(), path)
     metric = "cer" if units == "characters" else "wer"
     tried: dict[tuple[int, int], Evaluation] = {}
@@ -106,4 +106,4 @@ def _cut(vocabulary: Vocabulary, units: Units) -> Callable[[str], list[str]]:
         return str.split
     if vocabulary.scores is None:
         return character_tokens
-    return lambda text: [vocabulary.symbols[index - 1] for index in vocabulary.encode(text)]
+    return lambda text: [vocabulary.symbols[index - 1] for index in vocabulary.encode(vocabulary.read(text)[0])]

@@ -94,7 +94,7 @@ class SequenceData(LightningDataModule):
     def vocabulary(self) -> Vocabulary:
         """The symbols of the training texts, held-out ones included."""
         texts = (sample.text or "" for sample in self._training_samples)
-        return Vocabulary.learn(texts, self.normalisation.unicode_form, self.units)
+        return Vocabulary.learn(texts, self.normalisation.unicode_form, self.units, visual=self.domain.visual)
 
     def prepare(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from lstmapps.errors import UserError
+from lstmapps.text.direction import logical_order, visual_order
 from lstmapps.text.normalisation import UnicodeForm
 from lstmapps.text.pieces import SPACE, learn_pieces, split
 
@@ -22,11 +23,17 @@ class Vocabulary:
 
     Symbols are characters of texts in `unicode_form`, and texts are brought into it before they are
     looked up: `é` is found whether it was typed as one character or as two. With `scores`, the
-    log-probability of each, symbols are pieces of words (see `lstmapps.text.pieces`).
+    log-probability of each, symbols are pieces of words (see `lstmapps.text.pieces`). If `visual`, the symbols of
+    a text come in the order in which they stand on a line (see `lstmapps.text.direction`).
     """
 
     def __init__(
-        self, symbols: Sequence[str], unicode_form: UnicodeForm = "NFC", scores: Sequence[float] | None = None
+        self,
+        symbols: Sequence[str],
+        unicode_form: UnicodeForm = "NFC",
+        scores: Sequence[float] | None = None,
+        *,
+        visual: bool = False,
     ) -> None:
         if len(set(symbols)) != len(symbols):
             raise ValueError("a vocabulary holds each symbol once")
@@ -35,30 +42,46 @@ class Vocabulary:
         self.scores = None if scores is None else tuple(scores)
         self.symbols = tuple(symbols)
         self.unicode_form = unicode_form
+        self.visual = visual
         self._pieces = {} if self.scores is None else dict(zip(self.symbols, self.scores, strict=True))
         self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
 
     @classmethod
-    def learn(cls, texts: Iterable[str], unicode_form: UnicodeForm = "NFC", units: int = 0) -> Vocabulary:
+    def learn(
+        cls, texts: Iterable[str], unicode_form: UnicodeForm = "NFC", units: int = 0, *, visual: bool = False
+    ) -> Vocabulary:
         """Return the characters of the texts, in code-point order, or about `units` pieces of their words."""
-        normalised = [unicodedata.normalize(unicode_form, text) for text in texts]
+        empty = cls([], unicode_form, visual=visual)
+        written = [empty.written(text) for text in texts]
         if units:
-            pieces = learn_pieces(normalised, units)
-            return cls(list(pieces), unicode_form, list(pieces.values()))
-        return cls(sorted({character for text in normalised for character in text}), unicode_form)
+            pieces = learn_pieces(written, units)
+            return cls(list(pieces), unicode_form, list(pieces.values()), visual=visual)
+        return cls(sorted({character for text in written for character in text}), unicode_form, visual=visual)
 
-    def extended(self, symbols: Iterable[str]) -> Vocabulary:
-        """Return this vocabulary with further characters behind its own symbols."""
+    def written(self, text: str) -> str:
+        """Return a text in the vocabulary's Unicode form and order."""
+        text = unicodedata.normalize(self.unicode_form, text)
+        return visual_order(text)[0] if self.visual else text
+
+    def read(self, text: str) -> tuple[str, list[int]]:
+        """Return, of a text in the vocabulary's order, how it is read, and each character's place in `text`."""
+        return logical_order(text) if self.visual else (text, list(range(len(text))))
+
+    def extended(self, symbols: Iterable[str], *, visual: bool = False) -> Vocabulary:
+        """Return this vocabulary with further characters behind its own symbols, in visual order if either asks so."""
+        visual = visual or self.visual
         own = set(self.symbols) | (set() if self.scores is None else {" "})
         added = tuple(symbol for symbol in symbols if symbol not in own)
         if self.scores is None:
-            return Vocabulary(self.symbols + added, self.unicode_form)
-        return Vocabulary(self.symbols + added, self.unicode_form, self.scores + (min(self.scores),) * len(added))
+            return Vocabulary(self.symbols + added, self.unicode_form, visual=visual)
+        scores = self.scores + (min(self.scores),) * len(added)
+        return Vocabulary(self.symbols + added, self.unicode_form, scores, visual=visual)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        return (self.symbols, self.unicode_form, self.scores) == (other.symbols, other.unicode_form, other.scores)
+        own = (self.symbols, self.unicode_form, self.scores, self.visual)
+        return own == (other.symbols, other.unicode_form, other.scores, other.visual)
 
     def __hash__(self) -> int:
         return hash((self.symbols, self.unicode_form))
@@ -69,21 +92,22 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return the indices of a text's symbols; raises KeyError on an unknown one (see `unknown`)."""
-        text = unicodedata.normalize(self.unicode_form, text)
+        text = self.written(text)
         if self.scores is None:
             return [self._index[character] for character in text]
         return [self._index[piece] for piece in split(text, self._pieces)]
 
     def unknown(self, text: str) -> list[str]:
         """Return the characters of a text that are not in the vocabulary, each once, in order."""
-        characters = dict.fromkeys(unicodedata.normalize(self.unicode_form, text))
+        characters = dict.fromkeys(self.written(text))
         if self.scores is not None:
             characters.pop(" ", None)
         return [character for character in characters if character not in self._index]
 
     def decode(self, indices: Iterable[int]) -> str:
         """Return the text of indices; blanks are left out."""
-        return "".join(self.text_of(i) for i in indices if i != BLANK).removeprefix("" if self.scores is None else " ")
+        text = "".join(self.text_of(i) for i in indices if i != BLANK).removeprefix("" if self.scores is None else " ")
+        return self.read(text)[0]
 
     def text_of(self, index: int) -> str:
         """Return what a symbol writes; a piece that begins a word writes a space before it."""
@@ -94,6 +118,8 @@ class Vocabulary:
         content: dict[str, object] = {"unicode_form": self.unicode_form, "symbols": list(self.symbols)}
         if self.scores is not None:
             content["scores"] = list(self.scores)
+        if self.visual:
+            content["order"] = "visual"
         path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -106,7 +132,8 @@ class Vocabulary:
             if form not in get_args(UnicodeForm):
                 raise ValueError(f"unknown Unicode form {form!r}")
             scores = content.get("scores")
-            return cls(symbols, form, None if scores is None else [float(score) for score in scores])
+            scores = None if scores is None else [float(score) for score in scores]
+            return cls(symbols, form, scores, visual=content.get("order") == "visual")
         except FileNotFoundError:
             raise UserError(f"{path} is missing; the model package is incomplete, copy it again") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:

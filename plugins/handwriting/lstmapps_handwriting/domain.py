@@ -27,6 +27,8 @@ class Handwriting(Domain):
     height: in pixels. augmentation: strength of the variations while training, 0 to about 1.5.
     """
 
+    visual = True
+
     def __init__(self, height: int = 64, augmentation: float = 1.0) -> None:
         if not 1 <= height <= 1_000:
             raise ValueError(f"lines are 1 to 1,000 pixels high, not {height}")

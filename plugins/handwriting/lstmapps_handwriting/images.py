@@ -146,7 +146,8 @@ def _open(path: Path, changed: int) -> Image.Image:
     with _opened(path) as picture:
         if picture.format == "JPEG":
             picture.draft("L", picture.size)  # decodes no colours
-        return _grey(ImageOps.exif_transpose(picture), str(path))
+        ImageOps.exif_transpose(picture, in_place=True)  # without a copy of what may be a very large page
+        return _grey(picture, str(path))
 
 
 @contextmanager
