@@ -183,16 +183,5 @@ def _exported(
 
 
 @_exported.register_fake
-def _(
-    cell: str,
-    x: Tensor,
-    lengths: Tensor,
-    h: Tensor,
-    c: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor,
-    bias_hh: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    y = x.new_empty(x.shape[0], x.shape[1], weight_hh.shape[1])
-    return y, torch.empty_like(h), torch.empty_like(h)
+def _(cell: str, x: Tensor, lengths: Tensor, h: Tensor, *others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape[0], x.shape[1], h.shape[1]), torch.empty_like(h), torch.empty_like(h)
