@@ -27,8 +27,9 @@ def forced_align(
 
     logits (batch, time, symbols), lengths (batch,), targets (batch, longest), target_lengths
     (batch,). A span's score is the mean probability of its symbol over its steps. Raises ValueError
-    naming the rows that are too short for their targets.
+    naming the rows that are too short for their targets, or whose logits are not numbers.
     """
+    refuse_nan(logits, lengths)
     log_probabilities = logits.float().log_softmax(dim=2)
     batch, time, _ = log_probabilities.shape
     states = 2 * int(target_lengths.max()) + 1
@@ -38,6 +39,7 @@ def forced_align(
     labels = labels.masked_fill(outside, blank)
     emissions = log_probabilities.gather(2, labels.unsqueeze(1).expand(batch, time, states))
     path, best = _viterbi(emissions, _may_skip(labels, blank), lengths, target_lengths)
+    best = best.masked_fill((lengths == 0) & (target_lengths > 0), float("-inf"))
     impossible = [row for row, score in enumerate(best.tolist()) if score == float("-inf")]
     if impossible:
         raise ValueError(f"too short for their targets: rows {impossible}")
@@ -47,6 +49,14 @@ def forced_align(
         _spans(path[row, :length].tolist(), on_path[row].tolist(), labels[row].tolist())
         for row, length in enumerate(lengths.tolist())
     ]
+
+
+def refuse_nan(logits: Tensor, lengths: Tensor) -> None:
+    """Raise ValueError that names the rows of logits (batch, time, symbols) with NaN inside their lengths."""
+    inside = ~padding_mask(lengths.to(logits.device), logits.shape[1])
+    rows = (logits.isnan().any(dim=2) & inside).any(dim=1).nonzero().flatten().tolist()
+    if rows:
+        raise ValueError(f"logits are not numbers (NaN) in rows {rows}")
 
 
 def _may_skip(labels: Tensor, blank: int) -> Tensor:

@@ -246,3 +246,19 @@ def test_what_is_too_short_is_infinite_or_left_out_of_training():
     losses.sum().backward()
     assert logits.grad[0].any()
     assert not logits.grad[1].any()
+
+
+def test_rows_that_cannot_be_read_are_named():
+    logits, lengths = torch.randn(3, 6, 4), torch.tensor([6, 6, 0])
+    targets = torch.tensor([[1, 2], [1, 0], [3, 0]])
+    with pytest.raises(ValueError, match=r"rows \[2\]"):
+        forced_align(logits, lengths, targets, torch.tensor([2, 1, 1]))
+    assert forced_align(logits, lengths, targets, torch.tensor([2, 1, 0]))[2] == []
+    logits[1, 3, 2] = float("nan")
+    logits[2] = float("nan")  # beyond its length
+    for call in (
+        lambda: beam_search(logits, lengths),
+        lambda: forced_align(logits, lengths, targets, lengths.clamp(max=1)),
+    ):
+        with pytest.raises(ValueError, match=r"NaN\) in rows \[1\]"):
+            call()
