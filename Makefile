@@ -17,7 +17,7 @@ test: $(READY)  ## run every check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 bench: $(READY)  ## print ratios of medians, each measured in one process
 	$(BIN)/python -m tests.benchmarks

@@ -26,7 +26,7 @@ _TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}
 _OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
 _AVERAGE = 0.98
 _PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
-_SLACK = 0.1  # of the best score, by which a later one may be worse and yet be kept
+_TOLERANCE = 0.1  # of the best score, by which a later one may be worse and yet be kept
 _BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
 
 
@@ -92,7 +92,7 @@ def finetune(
     trainer = Trainer(**{**given, "default_root_dir": given["default_root_dir"] or output})
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
     limit = to_beat - 0.005
-    trained = train(run, output, resume=resume, console=console, better_than=limit, slack=_SLACK)
+    trained = train(run, output, resume=resume, console=console, better_than=limit, tolerance=_TOLERANCE)
     if not trained.improved:
         raise UserError(
             f"{model.name} was not improved: CER {to_beat:.2f} % on {len(held_out)} held-out samples was never beaten, "

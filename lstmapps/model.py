@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lstmapps import package as packages
 from lstmapps import streaming
-from lstmapps.ctc import Opinion, Span, greedy_spans
+from lstmapps.ctc import Rescorer, Span, greedy_spans
 from lstmapps.data.samples import Sample, distinct, pad
 from lstmapps.errors import UserError, cause
 from lstmapps.language_model import ArpaFile
@@ -31,7 +31,7 @@ from lstmapps.reading import Reader, align, prediction_of, reader
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
 Decoder = Literal["greedy", "beam", "transducer"]
-_WINDOW, _COUNT = 32, 512  # so many batches, or inputs, are sorted by length together before they are batched
+_WINDOW, _COUNT = 32, 512  # the window, in batches or inputs, that is sorted by length before it is batched
 _LONG = 5  # batches: inputs of more steps are read in blocks
 _PART = 3000  # steps of a long input that are decoded together, about
 _ALIGNED = 10**9  # steps times symbols that an alignment may fill
@@ -283,7 +283,7 @@ class Model:
         samples = [sample for sample, _ in items]
         y, logits, _, steps = self.network.forward_all(x.to(self._device), lengths.to(self._device))
         if read.decoder != "transducer":
-            return list(read.read(logits, steps, samples, self._second_opinion(y, steps)))
+            return list(read.read(logits, steps, samples, self._rescorer(y, steps)))
         assert self.network.transducer is not None
         found, _ = self.network.transducer.greedy(y, steps)
         return list(read.readings([_spans(row) for row in found], steps, samples))
@@ -320,15 +320,15 @@ class Model:
             if cut:
                 read = replace(read, within=bool(characters))
                 steps = torch.tensor([cut], device=held.device)
-                second = self._second_opinion(held[:cut].unsqueeze(0), steps)
-                (found,) = read.read(logits[:cut].unsqueeze(0), steps, [part], second)
+                rescorer = self._rescorer(held[:cut].unsqueeze(0), steps)
+                (found,) = read.read(logits[:cut].unsqueeze(0), steps, [part], rescorer)
                 offset = begin * scale
                 characters += [replace(c, start=c.start + offset, end=c.end + offset) for c in found.characters]
             begin, waiting = begin + cut, [held[cut:]]
         return characters
 
-    def _second_opinion(self, y: Tensor, steps: Tensor) -> Opinion | None:
-        """Return what the transducer, if there is one, thinks of readings of y (batch, steps, encoder_size)."""
+    def _rescorer(self, y: Tensor, steps: Tensor) -> Rescorer | None:
+        """Return the transducer, if there is one, as a judge of readings of y (batch, steps, encoder_size)."""
         transducer = self.network.transducer
         if transducer is None:
             return None

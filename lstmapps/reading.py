@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lstmapps.confidence import Calibration
-from lstmapps.ctc import Hypothesis, LanguageModel, Opinion, Span, beam_search, forced_align, greedy_spans
+from lstmapps.ctc import Hypothesis, LanguageModel, Rescorer, Span, beam_search, forced_align, greedy_spans
 from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 from lstmapps.language_model import ArpaFile, CharacterFusion, HotWords, Together, WordFusion
@@ -38,13 +38,13 @@ class Reader:
     within: bool = False
 
     def read(
-        self, logits: Tensor, steps: Tensor, samples: Sequence[Sample], second: Opinion | None = None
+        self, logits: Tensor, steps: Tensor, samples: Sequence[Sample], rescorer: Rescorer | None = None
     ) -> list[Prediction]:
-        """Return what logits (batch, steps, symbols) of measured samples say; the search hears a `second` opinion."""
+        """Return what logits (batch, steps, symbols) of measured samples say; a `rescorer` helps the beam search."""
         if self.decoder != "beam":
             return self.readings(greedy_spans(logits, steps, BLANK), steps, samples)
         beam = max(self.beam, self.n_best)
-        found = beam_search(logits, steps, beam, self.n_best, BLANK, self.language_model, second)
+        found = beam_search(logits, steps, beam, self.n_best, BLANK, self.language_model, rescorer)
         spans = align(logits, steps, [list(hypotheses[0].symbols) for hypotheses in found])
         return self.readings(spans, steps, samples, [hypotheses[1:] for hypotheses in found])
 
@@ -75,7 +75,7 @@ class Reader:
         """Turn spans of symbols in steps of the network into characters in steps of the input, `scale` to one.
 
         CTC puts a symbol on a step or two near its middle; a character reaches half-way to its neighbours,
-        but no further than the usual distance between them or `_REACH` steps, and stays within `size`.
+        but no further than half their median distance, or `_REACH` steps, and stays within `size`.
         `offset` is added.
         """
         centres = [(span.start + span.end) / 2 for span in spans]

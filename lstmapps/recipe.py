@@ -147,11 +147,11 @@ def train(
     resume: bool,
     console: Console,
     better_than: float = float("inf"),
-    slack: float = 0.0,
+    tolerance: float = 0.0,
 ) -> Trained:
     """Train a run into a folder; a package is written only if its validation CER is below `better_than`.
 
-    slack: share by which a later package may be worse than the best, see `KeepBest`.
+    tolerance: share by which a later package may be worse than the best, see `KeepBest`.
     Raises Interrupted after Ctrl-C, when everything is saved.
     """
     _claim(output, resume)
@@ -181,7 +181,7 @@ def train(
         package = Package(run.config, weights, task.vocabulary, {"training": trained})
         packages.write(package, output / "model")
 
-    keep_best = KeepBest(write, "validation_cer", better_than, slack)
+    keep_best = KeepBest(write, "validation_cer", better_than, tolerance)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks += [
         ShowReadings(console),

@@ -13,8 +13,8 @@ from lstmapps.ctc.alignment import Span, refuse_nan
 from lstmapps.ctc.loss import ctc_loss
 from lstmapps.nn.recurrent import padding_mask
 
-Opinion = Callable[[int, Sequence[tuple[int, ...]]], Tensor]
-"""What another model of the same inputs thinks: ln p, (readings,), of a row's readings."""
+Rescorer = Callable[[int, Sequence[tuple[int, ...]]], Tensor]
+"""Another model of the same inputs: ln p, (readings,), of a row's readings."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ def beam_search(
     n_best: int = 1,
     blank: int = 0,
     language_model: LanguageModel | None = None,
-    second: Opinion | None = None,
+    rescorer: Rescorer | None = None,
 ) -> list[list[Hypothesis]]:
     """Return for each sequence its `n_best` most probable readings, best first.
 
     Prefix beam search (Hannun et al. 2014, algorithm 1; the search of Graves 2012, section 7.5) over
     the whole batch at once, no symbol cut off. The prefixes that are left are scored exactly, by the
-    sum over all their paths; with a `second` opinion on them, the mean of the two log-probabilities
+    sum over all their paths; with a `rescorer`, the mean of its log-probability and that sum's
     counts. logits (batch, time, symbols), lengths (batch,).
     """
     if not 1 <= n_best <= beam:
@@ -110,10 +110,10 @@ def beam_search(
     if memory:
         beams.language_score += memory.ends(log_probabilities)
     rows = enumerate(lengths.tolist())
-    return [_rescored(beams, row, logits[row, :length], blank, second)[:n_best] for row, length in rows]
+    return [_rescored(beams, row, logits[row, :length], blank, rescorer)[:n_best] for row, length in rows]
 
 
-def _rescored(beams: _Beams, row: int, logits: Tensor, blank: int, second: Opinion | None) -> list[Hypothesis]:
+def _rescored(beams: _Beams, row: int, logits: Tensor, blank: int, rescorer: Rescorer | None) -> list[Hypothesis]:
     """Return a row's prefixes with their exact probabilities, those of paths that left the beam included."""
     alive = [k for k, score in enumerate(beams.totals()[row].tolist()) if score > float("-inf")]
     readings = [beams.prefix(row, k) for k in alive]
@@ -124,8 +124,8 @@ def _rescored(beams: _Beams, row: int, logits: Tensor, blank: int, second: Opini
     target_lengths = torch.tensor([len(reading) for reading in readings], device=logits.device)
     lengths = torch.full((count,), len(logits), device=logits.device)
     scores = -ctc_loss(logits.expand(count, -1, -1), lengths, targets.to(logits.device), target_lengths, blank)
-    if second is not None:
-        scores = (scores + second(row, readings)) / 2
+    if rescorer is not None:
+        scores = (scores + rescorer(row, readings)) / 2
     scores = scores + beams.language_score[row, alive]
     found = [Hypothesis(reading, score) for reading, score in zip(readings, scores.tolist(), strict=True)]
     return sorted(found, key=lambda hypothesis: -hypothesis.score)

@@ -88,7 +88,7 @@ class SequenceData(LightningDataModule):
         self.left_out: list[Problem] = []
         self._loaded: dict[str, Kept] = {}
         self._train_loader: _CountingLoader | None = None
-        self._start, self._of = 0, 0  # batches of a resumed epoch that are done, and of how many
+        self._start, self._of = 0, 0  # batches of a resumed epoch that are done, and all of its batches
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -321,7 +321,7 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
         x = self.domain.load(sample) if kept is None else kept
         if self.augment:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(_stable_hash(f"{self.seed} {epoch} {sample.id}"))
+                torch.default_generator.manual_seed(_stable_hash(f"{self.seed} {epoch} {sample.id}"))
                 x = self.domain.augment(x)
         return x, sample
 

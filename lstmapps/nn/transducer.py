@@ -93,9 +93,9 @@ class Transducer(nn.Module):
     ) -> tuple[list[Found], TransducerState]:
         """Return for each row `(symbol, step, probability)` of symbol after symbol, and the state at the end.
 
-        A symbol is read at the first step by which it is more probable that one has come than not: training
-        may leave it open at which of many steps it comes, so that none of them alone is probable. The symbol is
-        the one that has gathered the most. At most `most` fall on one step.
+        A symbol is emitted at the first step at which the probability of a non-blank since the last emission
+        exceeds 0.5: training may spread it over many steps, none of them probable alone. The symbol is the one
+        of the greatest probability over these steps. At most `most` are emitted at one step.
 
         y (batch, steps, encoder_size), lengths (batch,); state: where an earlier call for the same inputs
         ended, by default their beginning. A window of steps is scored at once for the symbols read so far, and

@@ -1,14 +1,15 @@
-"""Puts a report together: scores, learning curves, confusions, worst lines, alignments."""
+"""Puts a report together: scores, learning curves, confusions, worst samples, alignments."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
 from datetime import date
-from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, PackageLoader
 from rapidfuzz.distance import Levenshtein
 
 from lstmapps.data import EACH
@@ -29,153 +30,116 @@ def write_report(
     history: Sequence[dict[str, float]] = (),
     group: str = EACH,
 ) -> None:
-    """Write the report of a model's readings of a part.
+    """Write the report of a model's readings of a part, and its drawings as files into `<name>-drawings` beside it.
 
     history: adds the learning curves. group: as in SequenceData; adds the scores of each speaker or page.
     """
-    training = model.results.get("training", {})
-    facts = f"{len(evaluation.cases)} samples of the {part} part"
-    if training:
-        facts += f"; trained on {training['train_samples']} samples for {training['epochs']} epochs"
-    sections = [
-        f"<h1>{escape(model.name)}</h1><p class=soft>{facts}, {date.today().isoformat()}</p>",
-        _scores(evaluation),
-        _learning(history),
-        _groups(evaluation, group),
-        _confusions(evaluation),
-        _streaming(model, evaluation),
-        _worst(model, evaluation),
-        _alignments(model, evaluation),
-    ]
-    style = resources.files("lstmapps.report").joinpath("style.css").read_text(encoding="utf-8")
-    page = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(model.name)}</title>"
-        f'<meta name=viewport content="width=device-width"><style>{style}</style>{"".join(sections)}</html>\n'
+    learning = _learning(history)
+    alignments = _alignments(model, evaluation)
+    groups = evaluation.by_group(group) if group != EACH else {}
+    page = _template().render(
+        style=resources.files("lstmapps.report").joinpath("style.css").read_text(encoding="utf-8"),
+        date=date.today().isoformat(),
+        model=model,
+        training=model.results.get("training"),
+        part=part,
+        evaluation=evaluation,
+        curves=learning.values(),
+        groups=sorted(groups.items(), key=lambda item: -item[1]["wer"].value),
+        confusions=evaluation.confusions().most_common(30),
+        streaming=_streaming(model, evaluation),
+        worst=[_shown(model, case) for case in _worst(evaluation)],
+        alignments=alignments.values(),
     )
+    drawings = path.with_name(f"{path.stem}-drawings")
+    drawings.mkdir(parents=True, exist_ok=True)
+    for name, drawing in (learning | alignments).items():
+        _write(drawings / f"{name}.svg", drawing)
+    _write(path, page)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 
 
-def _scores(evaluation: Evaluation) -> str:
-    rows = "".join(
-        f"<tr><td>{name.upper()}<td class=n>{rate.value:.2f} %<td class=n>{rate.low:.2f} to {rate.high:.2f} %"
-        f"<td class=n>{rate.substitutions}<td class=n>{rate.deletions}<td class=n>{rate.insertions}"
-        f"<td class=n>{rate.length}"
-        for name, rate in evaluation.scores.items()
-    )
-    head = "<tr><th>score<th class=n>value<th class=n>95 % interval<th class=n>substituted<th class=n>deleted"
-    head += "<th class=n>inserted<th class=n>of"
-    note = "<p class=soft>CER counts characters, WER words; intervals by bootstrap over samples.</p>"
-    return f"<h2>Scores</h2><table>{head}{rows}</table>{note}"
+def _template() -> Any:
+    environment = Environment(loader=PackageLoader("lstmapps.report", ""), autoescape=True, trim_blocks=True)
+    return environment.get_template("page.html")
 
 
-def _learning(history: Sequence[dict[str, float]]) -> str:
-    if not history:
-        return ""
-    loss = [(row["epoch"], row["train_loss"]) for row in history if "train_loss" in row]
-    cer = [(row["epoch"], row["validation_cer"]) for row in history if "validation_cer" in row]
-    wer = [(row["epoch"], row["validation_wer"]) for row in history if "validation_wer" in row]
-    first = curves("loss, nats a symbol", {"train": loss})
-    second = curves("errors on validation, %", {"CER": cer, "WER": wer})
-    return f"<h2>Learning</h2>{first}{second}"
+def _learning(history: Sequence[dict[str, float]]) -> dict[str, str]:
+    """Return the learning curves that a history has points for."""
+    wanted = {
+        "loss": ("loss, nats a symbol", {"train": "train_loss"}),
+        "errors": ("errors on validation, %", {"CER": "validation_cer", "WER": "validation_wer"}),
+    }
+    drawings = {}
+    for file, (label, names) in wanted.items():
+        series = {name: [(row["epoch"], row[key]) for row in history if key in row] for name, key in names.items()}
+        series = {name: points for name, points in series.items() if points}
+        if series:
+            drawings[file] = curves(label, series)
+    return drawings
 
 
-def _confusions(evaluation: Evaluation) -> str:
-    names = {" ": "space", "": "nothing"}
-    rows = "".join(
-        f"<div><b>{escape(names.get(old, old))}</b> read as <b>{escape(names.get(new, new))}</b>: {count}</div>"
-        for (old, new), count in evaluation.confusions().most_common(30)
-    )
-    return f"<h2>Confusions</h2><div class=columns>{rows or 'none'}</div>"
+def _alignments(model: Model, evaluation: Evaluation) -> dict[str, str]:
+    """Return drawings of a few samples, taken evenly from all."""
+    step = max(1, len(evaluation.cases) // _ALIGNED)
+    drawings = {}
+    for number, case in enumerate(evaluation.cases[::step][:_ALIGNED], start=1):
+        probabilities, size = model.posteriors(case.prediction.sample)
+        characters = [(c.text, c.start, c.end, c.confidence) for c in case.prediction.characters]
+        picture = model.domain.picture(case.prediction.sample)
+        drawings[f"alignment-{number}"] = alignment(probabilities, size, characters, picture)
+    return drawings
 
 
-def _groups(evaluation: Evaluation, group: str) -> str:
-    """Return the scores of each group of samples, the worst first."""
-    if group == EACH:
-        return ""
-    rates = sorted(evaluation.by_group(group).items(), key=lambda item: -item[1]["wer"].value)
-    rows = "".join(
-        f"<tr><td>{escape(name)}<td class=n>{scores['cer'].value:.2f} %<td class=n>{scores['wer'].value:.2f} %"
-        f"<td class=n>{scores['wer'].substitutions}<td class=n>{scores['wer'].deletions}"
-        f"<td class=n>{scores['wer'].insertions}<td class=n>{scores['wer'].length}"
-        for name, scores in rates
-    )
-    head = "<tr><th>group<th class=n>CER<th class=n>WER<th class=n>words substituted<th class=n>deleted"
-    return f"<h2>Groups</h2><table>{head}<th class=n>inserted<th class=n>of</tr>{rows}</table>"
-
-
-def _streaming(model: Model, evaluation: Evaluation) -> str:
+def _streaming(model: Model, evaluation: Evaluation) -> dict[str, float]:
     """Return how far the readings of streamed inputs are those of whole ones, for models that stream exactly."""
     if not model.streams_exactly:
-        return ""
-    shown = evaluation.cases[:_STREAMED]
-    differences = [stream_difference(model, case.prediction.sample) for case in shown]
-    same = sum(text for text, _ in differences)
-    greatest = max((difference for _, difference in differences), default=0.0)
-    return (
-        f"<h2>Streaming against offline</h2><p>Of {len(shown)} inputs, taken in pieces, {same} were read exactly as "
-        f"whole ones; their posteriors differed by at most {greatest:.1e}. Look-ahead: "
-        f"{model.look_ahead} steps of the input.</p>"
-    )
+        return {}
+    differences = [stream_difference(model, case.prediction.sample) for case in evaluation.cases[:_STREAMED]]
+    return {
+        "inputs": len(differences),
+        "same": sum(same for same, _ in differences),
+        "difference": max((difference for _, difference in differences), default=0.0),
+    }
 
 
-def _worst(model: Model, evaluation: Evaluation) -> str:
-    worst = sorted((c for c in evaluation.cases if c.errors), key=lambda c: -c.errors / max(1, len(c.reference)))
-    lines = "".join(_line(model, case) for case in worst[:_WORST])
-    return f"<h2>Worst samples</h2>{lines or '<p>Every sample was read without a fault.</p>'}"
+def _worst(evaluation: Evaluation) -> list[Case]:
+    wrong = [case for case in evaluation.cases if case.errors]
+    return sorted(wrong, key=lambda case: -case.errors / max(1, len(case.reference)))[:_WORST]
 
 
-def _line(model: Model, case: Case) -> str:
+def _shown(model: Model, case: Case) -> dict[str, Any]:
+    """Return what the page says of one sample."""
+    sample = case.prediction.sample
     reference, hypothesis = _marked(case.reference, case.hypothesis)
-    rate = 100 * case.errors / max(1, len(case.reference))
-    return (
-        f"<div class=line>{_picture(model, case)}{_player(model, case)}"
-        f"<div class=text>{reference}</div><div class=text>{hypothesis}</div>"
-        f"<div class=soft>{escape(case.prediction.sample.id)}: {rate:.0f} % wrong, "
-        f"confidence {100 * case.prediction.confidence:.0f} %</div></div>"
-    )
+    return {
+        "id": sample.id,
+        "picture": _data_url("image/png", model.domain.picture(sample)),
+        "sound": _data_url("audio/flac", model.domain.sound(sample)),
+        "reference": reference,
+        "hypothesis": hypothesis,
+        "wrong": 100 * case.errors / max(1, len(case.reference)),
+        "confidence": 100 * case.prediction.confidence,
+    }
 
 
-def _picture(model: Model, case: Case) -> str:
-    picture = model.domain.picture(case.prediction.sample)
-    return f'<img alt="" src="{_data_url(picture)}">' if picture else ""
+def _data_url(kind: str, data: bytes | None) -> str | None:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}" if data else None
 
 
-def _player(model: Model, case: Case) -> str:
-    sound = model.domain.sound(case.prediction.sample)
-    return f'<audio controls preload=none src="{_data_url(sound, "audio/flac")}"></audio>' if sound else ""
-
-
-def _data_url(data: bytes, kind: str = "image/png") -> str:
-    return f"data:{kind};base64," + base64.b64encode(data).decode()
-
-
-def _png_size(png: bytes) -> tuple[int, int]:
-    """Return width and height, which every PNG has at the same place."""
-    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-
-
-def _marked(reference: str, hypothesis: str) -> tuple[str, str]:
-    """Return both texts as HTML, what differs marked."""
+def _marked(reference: str, hypothesis: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
+    """Return both texts in pieces, each with whether it differs from the other text."""
     old, new = [], []
     for block in Levenshtein.opcodes(reference, hypothesis):
-        left = escape(reference[block.src_start : block.src_end])
-        right = escape(hypothesis[block.dest_start : block.dest_end])
-        same = block.tag == "equal"
-        old.append(left if same or not left else f"<del>{left}</del>")
-        new.append(right if same or not right else f"<ins>{right}</ins>")
-    return "".join(old), "".join(new)
-
-
-def _alignments(model: Model, evaluation: Evaluation) -> str:
-    step = max(1, len(evaluation.cases) // _ALIGNED)
-    drawings = []
-    for case in evaluation.cases[::step][:_ALIGNED]:
-        probabilities, size = model.posteriors(case.prediction.sample)
-        picture = model.domain.picture(case.prediction.sample)
-        characters = [(c.text, c.start, c.end, c.confidence) for c in case.prediction.characters]
-        image = (_data_url(picture), *_png_size(picture)) if picture else None
-        drawings.append(f"<div class='line scroll'>{alignment(probabilities, size, characters, image)}</div>")
-    note = "Each curve is the probability of one symbol at each step; the letters stand where they were read."
-    return f"<h2>Alignments</h2><p class=soft>{note}</p>{''.join(drawings)}"
+        differs = block.tag != "equal"
+        if left := reference[block.src_start : block.src_end]:
+            old.append((left, differs))
+        if right := hypothesis[block.dest_start : block.dest_end]:
+            new.append((right, differs))
+    return old, new

@@ -65,8 +65,8 @@ class AveragedWeights(Callback):
 class KeepBest(Callback):
     """Writes the model package at each validation whose score is the best so far; stands before `AveragedWeights`.
 
-    limit: what a score must lie below. slack: a later score may be nearly that much above the best, as a share
-    of it: on few samples an early best is often luck, and weights at the end of the schedule are the safer ones.
+    limit: what a score must lie below. tolerance: a later score may be above the best by this share of it: on few
+    samples an early best is often luck, and weights at the end of the schedule are the safer ones.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class KeepBest(Callback):
         write: Callable[[LightningModule, dict[str, float]], None],
         monitor: str,
         limit: float = float("inf"),
-        slack: float = 0.0,
+        tolerance: float = 0.0,
     ) -> None:
         self.write = write
         self.monitor = monitor
-        self.limit, self.slack = limit, slack
+        self.limit, self.tolerance = limit, tolerance
         self.best = float("inf")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
             return
         score = float(trainer.callback_metrics[self.monitor])
-        good = score < min(self.limit, self.best * (1.0 + self.slack))
+        good = score < min(self.limit, self.best * (1.0 + self.tolerance))
         self.best = min(self.best, score)
         if good and trainer.is_global_zero:
             scores = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -13,7 +13,7 @@ class Masks:
     """What is set to zero, the mean, between a frontend and its encoder (Park et al. 2019, "SpecAugment").
 
     bands, frames: how many masks of features and of time; band_width, frame_width: the greatest width of
-    one; share: the greatest share of an input that one mask of time takes. Widths are drawn evenly from 0 up.
+    one; share: the greatest share of an input that one mask of time takes. Widths are drawn uniformly from 0 up.
     """
 
     bands: int = 2

@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Optimisation:
-    """AdamW (Loshchilov & Hutter 2019) with a warm-up and a decay, counted in optimiser steps.
+    """AdamW (Loshchilov & Hutter 2019) with a warm-up and a schedule of the learning rate, counted in optimiser steps.
 
     warmup: share of all steps over which the rate rises linearly.
     schedule: what follows: a cosine to zero, a line to zero, or a constant.

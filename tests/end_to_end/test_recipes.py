@@ -76,6 +76,7 @@ def base(tmp_path_factory):
     lines = draw_lines(folder / "lines", 120)
     tiny = Path(__file__).parents[1] / "tiny.yaml"
     overrides = [f"--data.root={lines}", "--trainer.max_epochs=60", "--trainer.check_val_every_n_epoch=20", CPU]
+    overrides += ["--data.batch_steps=600", "--model.init_args.optimisation.learning_rate=0.02"]
     overrides += ["--data.domain.init_args.augmentation=0", "--model.init_args.encoder.init_args.hidden_size=32"]
     assert main(["train", str(tiny), "--output", str(folder / "run"), *overrides]) == 0
     return folder / "run" / "model"

@@ -21,6 +21,9 @@ from lstmapps.text import error_rate
 
 CPU = "--trainer.accelerator=cpu"
 ENCODER = "--model.init_args.encoder.init_args."
+CONVOLUTIONS = (
+    "[{channels: 8, stride: [1, 2]}, {channels: 8, residual: true, pool: [2, 2]}, {channels: 8, pool: [1, 2]}]"
+)
 SMALL = [f"{ENCODER}hidden_size=8", f"{ENCODER}num_layers=1", "--trainer.max_epochs=1", CPU]
 
 
@@ -136,6 +139,7 @@ def listener(request, tmp_path_factory) -> Path:
     settings += [f"{variation}{kind}=0" for kind in ("speed", "volume", "noise", "reverberation")]
     settings += [f"{masks}bands=0", f"{masks}frames=0", f"--model.init_args.transducer={request.param}"]
     settings += ["--average=0.9", "--trainer.max_epochs=40", "--trainer.check_val_every_n_epoch=10", CPU]
+    settings += ["--trainer.precision=32-true", f"{ENCODER}convolutions={CONVOLUTIONS}"]
     settings += ["--model.init_args.optimisation.learning_rate=0.01"]
     arguments = ["train", "speech/an4-streaming", "--output", folder / "run", f"--data.root={data}", *settings, *small]
     assert main([str(argument) for argument in arguments]) == 0

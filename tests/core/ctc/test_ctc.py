@@ -165,15 +165,15 @@ def test_with_a_language_model_beam_search_equals_brute_force(seed):
         assert [h.score for h in found[row]] == sorted((h.score for h in found[row]), reverse=True)
 
 
-def test_a_second_opinion_counts_as_much_as_the_first():
+def test_a_rescorer_counts_as_much_as_the_network():
     torch.manual_seed(0)
     logits, lengths = torch.randn(2, 5, 3, dtype=torch.float64), [5, 3]
     model = Bigrams(0)
 
-    def second(row, readings):
+    def rescorer(row, readings):
         return torch.tensor([-2.0 * len(reading) + row for reading in readings])
 
-    found = beam_search(logits, torch.tensor(lengths), 64, 64, language_model=model, second=second)
+    found = beam_search(logits, torch.tensor(lengths), 64, 64, language_model=model, rescorer=rescorer)
     for row, length in enumerate(lengths):
         readings = all_readings(logits[row, :length])
         expected = {r: (math.log(p) - 2.0 * len(r) + row) / 2 + model.weight(r) for r, p in readings.items()}

@@ -1,9 +1,11 @@
 """The report: one file that opens offline, whatever the texts hold."""
 
+import io
+import re
 import types
 import xml.etree.ElementTree as ElementTree
 
-import pytest
+from PIL import Image
 
 from lstmapps.data import Sample
 from lstmapps.evaluation import Case, Evaluation
@@ -11,6 +13,8 @@ from lstmapps.predictions import Piece, Prediction
 from lstmapps.report import write_report
 from lstmapps.report.drawings import alignment, curves
 from lstmapps.text import error_rate
+
+SVG = "http://www.w3.org/2000/svg"
 
 
 class Domain:
@@ -63,18 +67,45 @@ def test_a_report_without_errors_says_so(tmp_path):
     assert "Every sample was read without a fault." in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("highest", "ticks"), [(2.76, ["0", "1", "2", "3", "4"]), (100, ["25", "100"]), (0.0, ["1"])])
-def test_curves_have_round_ticks(highest, ticks):
-    drawing = ElementTree.fromstring(curves("loss", {"train": [(1, highest), (2, highest / 2)]}))
-    shown = [element.text for element in drawing.iter("text")]
-    assert all(tick in shown for tick in ticks)
-    heights = [float(point.split(",")[1]) for point in next(drawing.iter("polyline")).get("points").split()]
-    assert heights == sorted(heights), "a smaller value lies lower on the page"
+def test_drawings_stand_in_the_page_and_as_files_beside_it(tmp_path):
+    history = [{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.0, "validation_cer": 40.0}]
+    write_report(tmp_path / "report.html", Model(), "test", evaluation([("ab", "ab"), ("cd", "ce")]), history)
+    page = (tmp_path / "report.html").read_text()
+    files = {path.name: path.read_text() for path in (tmp_path / "report-drawings").iterdir()}
+    assert set(files) == {"loss.svg", "errors.svg", "alignment-1.svg", "alignment-2.svg"}
+    for drawing in files.values():
+        assert ElementTree.fromstring(drawing).tag.endswith("svg")
+        assert drawing in page
+
+
+def texts_of(drawing):
+    return {element.text: element.get("style") for element in ElementTree.fromstring(drawing).iter(f"{{{SVG}}}text")}
+
+
+def test_curves_start_at_zero_and_a_smaller_value_lies_lower():
+    drawing = curves("loss", {"train": [(1, 2.76), (2, 1.3)], "<validation>": [(1, 3.0)]})
+    texts = texts_of(drawing)
+    assert {"loss", "epoch", "train", "<validation>", "0", "1", "2"} <= {text.removesuffix(".0") for text in texts}
+    (line,) = re.findall(r'<path d="M (\S+) (\S+)\s+L (\S+) (\S+)\s*" clip-path="[^"]*" style="[^"]*#1f6feb', drawing)
+    assert float(line[1]) < float(line[3])
 
 
 def test_an_alignment_marks_doubtful_characters_and_draws_what_was_seen():
-    drawing = alignment([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0]], 8, [("<", 0, 4, 0.4), (" ", 4, 8, 0.9)], None)
-    svg = ElementTree.fromstring(drawing)
-    texts = {element.text: element.get("fill") for element in svg.iter("text")}
-    assert texts == {"<": "var(--bad)", "␣": "currentColor"}
-    assert len(list(svg.iter("polyline"))) == 1, "symbols that were never likely have no curve"
+    read = [("<", 0, 3, 0.4), (" ", 3, 6, 0.9), ("$_$", 6, 8, 0.9)]
+    drawing = alignment([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0]], 8, read, None)
+    texts = texts_of(drawing)
+    assert set(texts) == {"<", "␣", "$_$"}
+    assert "--bad" in texts["<"]
+    assert "--bad" not in texts["␣"]
+    assert "#1f6feb" not in drawing, "the blank has no curve"
+    assert "#d1242f" in drawing
+    assert "#1a7f37" not in drawing, "symbols that were never likely have no curve"
+
+
+def test_an_alignment_without_steps_or_with_a_picture_is_drawn():
+    written = io.BytesIO()
+    Image.new("L", (50, 10), 255).save(written, "png")
+    assert "<svg" in alignment([], 0, [], None)
+    drawing = ElementTree.fromstring(alignment([[0.5, 0.5]], 50, [("a", 0, 50, 0.9)], written.getvalue()))
+    assert len(list(drawing.iter(f"{{{SVG}}}image"))) == 1
+    assert float(drawing.get("width").removesuffix("pt")) == 320, "64 high, everything in proportion"

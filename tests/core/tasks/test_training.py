@@ -192,12 +192,12 @@ def test_the_history_has_the_mean_of_an_epoch_and_goes_on_where_it_was():
 
 
 @pytest.mark.parametrize(
-    ("limit", "slack", "written"),
+    ("limit", "tolerance", "written"),
     [(float("inf"), 0.0, [9, 8, 5]), (8.5, 0.0, [8, 5]), (float("inf"), 0.25, [9, 8, 5, 6]), (5.5, 0.25, [5])],
 )
-def test_what_is_kept_is_the_best_or_a_later_one_nearly_as_good(limit, slack, written):
+def test_what_is_kept_is_the_best_or_a_later_one_nearly_as_good(limit, tolerance, written):
     kept = []
-    keep = KeepBest(lambda module, scores: kept.append(scores["cer"]), "cer", limit, slack)
+    keep = KeepBest(lambda module, scores: kept.append(scores["cer"]), "cer", limit, tolerance)
     for epoch, score in enumerate([9.0, 8.0, 10.0, 5.0, 7.0, 6.0]):
         trainer = SimpleNamespace(
             sanity_checking=False, callback_metrics={"cer": score}, is_global_zero=True, current_epoch=epoch
