@@ -6,15 +6,17 @@ import io
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.ticker import MaxNLocator
 
 _INK, _DOUBT = "#010203", "#030201"  # stand for the page's own colours, see _svg
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own letters
     "svg.hashsalt": "lstmapps",  # the same drawing, the same file
     "font.size": 10,
@@ -26,7 +28,7 @@ _STYLE = {
     "grid.color": _INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": matplotlib.cycler(color=["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989"]),
+    "axes.prop_cycle": cycler(color=["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989"]),
 }
 _HEIGHT = 64  # of an input's picture, in points
 
