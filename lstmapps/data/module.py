@@ -111,11 +111,13 @@ class SequenceData(LightningDataModule):
         what is checked, and may show how far that has come.
         """
         vocabulary = vocabulary or self.vocabulary
-        checked = {part: load_all(self.domain, self.samples(part), watch) for part in parts}
+        listed = {part: self.samples(part) for part in parts}
+        for part, samples in listed.items():
+            if not samples:
+                raise UserError(self._why_empty(part))
+        checked = {part: load_all(self.domain, samples, watch) for part, samples in listed.items()}
         problems: list[Problem] = []
         for part, results in checked.items():
-            if not results:
-                raise UserError(self._why_empty(part))
             found = list(self._problems(part, results, vocabulary, output_lengths))
             if part != "train" and "train" in checked:
                 found += leak_problems(checked["train"], results, part)
@@ -140,6 +142,8 @@ class SequenceData(LightningDataModule):
         count = len(self._training_samples)
         if not count:
             return "the train part has no samples; check `data.train`"
+        if isinstance(self.holdout, list) and part == "validation":
+            return f"`data.holdout` names none of the training samples; give --data.holdout 0.1, or --data.validation"
         return (
             f"{count} training sample{'s' * (count > 1)} cannot be split into a train and a validation part "
             f"(`data.holdout` is {self.holdout}, and a group stays together); give more, or --data.validation"

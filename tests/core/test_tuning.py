@@ -14,7 +14,7 @@ from lstmapps.tuning import tune
 
 @pytest.fixture(scope="module")
 def held_out():
-    return list(DigitStrings("validation", 100).samples())
+    return list(DigitStrings("validation", 50).samples())
 
 
 def texts(samples):
