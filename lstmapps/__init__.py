@@ -10,20 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstmapps.data import Domain as Domain
     from lstmapps.data import Sample as Sample
     from lstmapps.errors import UserError as UserError
     from lstmapps.model import Model as Model
     from lstmapps.nn import GRU as GRU
     from lstmapps.nn import LSTM as LSTM
     from lstmapps.nn import RNN as RNN
-    from lstmapps.plugins import Domain as Domain
     from lstmapps.plugins import Plugin as Plugin
 
 _HOMES = {
     "GRU": "lstmapps.nn",
     "LSTM": "lstmapps.nn",
     "RNN": "lstmapps.nn",
-    "Domain": "lstmapps.plugins",
+    "Domain": "lstmapps.data",
     "Model": "lstmapps.model",
     "Plugin": "lstmapps.plugins",
     "Sample": "lstmapps.data",

@@ -16,10 +16,11 @@ from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
 from lstmapps.nn.adaptation import change_symbols
-from lstmapps.recipe import TRAINER_DEFAULTS, Run, Trained, parse_data, progress, train
+from lstmapps.recipe import parse_data
 from lstmapps.tasks import CTCTask, Masks
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import VocabularyChange
+from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, progress, train
 
 _DATA: dict[str, Any] = {"holdout": 0.1}
 _TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}

@@ -19,13 +19,13 @@ from torch import Tensor
 from lstmapps import package as packages
 from lstmapps import streaming
 from lstmapps.ctc import Rescorer, Span, greedy_spans
+from lstmapps.data.domain import Domain
 from lstmapps.data.samples import Sample, distinct, pad
 from lstmapps.errors import UserError, cause
 from lstmapps.language_model import ArpaFile
 from lstmapps.nn import CTCNetwork
 from lstmapps.nn.transducer import Found, TransducerState
 from lstmapps.package import Package
-from lstmapps.plugins import Domain
 from lstmapps.predictions import Failure, Piece, Prediction
 from lstmapps.reading import Reader, align, prediction_of, reader
 from lstmapps.text import BLANK, Normalisation, Vocabulary

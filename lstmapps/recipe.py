@@ -1,62 +1,23 @@
-"""From a recipe's name or path to trainer, task and data, and from there to a run's folder.
-
-A run's folder holds `model/` (the package, rewritten at each validation that is the best so far),
-`checkpoint.ckpt` (everything needed to continue) and, once it is done, `report.html`.
-"""
+"""From a recipe's name or path, and settings in LightningCLI's form, to trainer, task and data."""
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, Namespace
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from lstmapps import package as packages
-from lstmapps.data import Sample, SequenceData
+from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
-from lstmapps.package import Package
 from lstmapps.plugins import find
 from lstmapps.tasks import CTCTask
-from lstmapps.tasks.callbacks import AveragedWeights, ExactResume, History, Interrupted, KeepBest, ShowReadings
-from lstmapps.tasks.checkpoints import SafeCheckpointIO
-
-CHECKPOINT = "checkpoint.ckpt"
-TRAINER_DEFAULTS: dict[str, Any] = {
-    "logger": False,
-    "enable_checkpointing": False,
-    "use_distributed_sampler": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-    "log_every_n_steps": 1,
-    "plugins": [SafeCheckpointIO()],
-}
-"""What every run has in common; batches, checkpoints and curves are the library's own."""
-
-
-@dataclass
-class Run:
-    """A training made ready: its parts, built and linked.
-
-    config: what will stand in the package's config.yaml. average: decay of the averaged weights.
-    """
-
-    name: str
-    config: dict[str, Any]
-    average: float
-    trainer: Trainer
-    task: CTCTask
-    data: SequenceData
+from lstmapps.training import TRAINER_DEFAULTS, Run, progress, quieten
 
 
 class RecipeParser(LightningArgumentParser):
@@ -80,11 +41,6 @@ class RecipeCLI(LightningCLI):
         parser.link_arguments("data.vocabulary", "model.init_args.vocabulary", apply_on="instantiate")
         parser.link_arguments("data.normalisation", "model.init_args.normalisation")
         parser.link_arguments("seed_everything", "data.seed")
-
-
-def progress(console: Console | None) -> list[Callback]:
-    """Return the progress bar, on standard error, if anybody watches."""
-    return [RichProgressBar(console_kwargs={"stderr": True})] if console else []
 
 
 def recipe_file(name: str) -> tuple[str, Path]:
@@ -127,71 +83,6 @@ def build(
     config = _plain(cli.config)
     package_config = _package_config(name, config, cli.model)
     return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training leaves: its package, whether one was good enough to be written, the validation
-    samples, and the numbers of each epoch."""
-
-    package: Path
-    improved: bool
-    validation: list[Sample]
-    history: list[dict[str, float]]
-
-
-def train(
-    run: Run,
-    output: Path,
-    *,
-    resume: bool,
-    console: Console,
-    better_than: float = float("inf"),
-    tolerance: float = 0.0,
-) -> Trained:
-    """Train a run into a folder; a package is written only if its validation CER is below `better_than`.
-
-    tolerance: share by which a later package may be worse than the best, see `KeepBest`.
-    Raises Interrupted after Ctrl-C, when everything is saved.
-    """
-    _claim(output, resume)
-    task, data, trainer = run.task, run.data, run.trainer
-    if not data.parts:
-        data.prepare(task.network.output_lengths)
-    console.quiet = console.quiet or not trainer.is_global_zero
-    if trainer.check_val_every_n_epoch and trainer.max_epochs:  # a short run is validated too, at its end
-        trainer.check_val_every_n_epoch = min(trainer.check_val_every_n_epoch, trainer.max_epochs)
-    for problem in data.left_out:
-        console.print(f"left out: {problem.message}", markup=False, highlight=False)
-    sizes = ", ".join(f"{len(samples)} {part}" for part, samples in data.parts.items())
-    console.print(f"{run.name}: {sizes}, {len(task.vocabulary) - 1} symbols", highlight=False)
-    history = History()
-
-    def write(module: LightningModule, scores: dict[str, float]) -> None:
-        trained = {
-            "train_samples": len(data.parts["train"]),
-            "validation_samples": len(data.parts["validation"]),
-            "left_out": len(data.left_out),
-            "epochs": int(scores["epoch"]),
-            "validation_cer": round(scores["validation_cer"], 3),
-            "seconds": round(history.seconds()),
-            "torch": torch.__version__,
-        }
-        weights = {name: value.detach().cpu() for name, value in task.network.state_dict().items()}
-        package = Package(run.config, weights, task.vocabulary, {"training": trained})
-        packages.write(package, output / "model")
-
-    keep_best = KeepBest(write, "validation_cer", better_than, tolerance)
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    callbacks += [
-        ShowReadings(console),
-        keep_best,
-        AveragedWeights(run.average),
-        history,
-        ExactResume(output / CHECKPOINT),
-    ]
-    trainer.fit(task, data, ckpt_path=str(output / CHECKPOINT) if resume else None)
-    return Trained(output / "model", keep_best.best < better_than, data.parts["validation"], history.rows)
 
 
 def parse_data(defaults: dict[str, Any], overrides: Sequence[str], extra: Mapping[str, type] = {}) -> Namespace:
@@ -250,24 +141,6 @@ def _package_config(name: str, config: dict[str, Any], task: CTCTask) -> dict[st
     }
 
 
-def new_output(name: str, folder: Path = Path("runs")) -> Path:
-    """Return the first of `runs/<name>`, `runs/<name>-2`, … that does not exist yet."""
-    base = folder / name.replace("/", "-")
-    candidate, number = base, 2
-    while candidate.exists():
-        candidate = base.with_name(f"{base.name}-{number}")
-        number += 1
-    return candidate
-
-
-def _claim(output: Path, resume: bool) -> None:
-    if resume and not (output / CHECKPOINT).exists():
-        raise UserError(f"{output} holds no checkpoint; start the run without --resume")
-    if not resume and (output / CHECKPOINT).exists():
-        raise UserError(f"{output} already holds a run; continue it with --resume or choose another --output")
-    output.mkdir(parents=True, exist_ok=True)
-
-
 def _plain(value: Any) -> Any:
     """Turn a parsed configuration into plain dicts, lists and scalars that YAML can hold."""
     if isinstance(value, Namespace):
@@ -287,29 +160,3 @@ def _first_cause(error: ArgumentError) -> str:
     telling = next((line for line in lines if any(word in line for word in words)), lines[-1])
     keys = [key for key in re.findall(r'[Kk]ey "([^"]+)"', text) if key not in telling]
     return (f"{keys[-1]}: " if keys else "") + telling[:300]
-
-
-def quieten() -> None:
-    """Silence what Lightning tells every user at every start."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*lightning.*|.*num_workers.*|.*srun.*")
-    warnings.filterwarnings("ignore", message="(?s).*Unable to serialize instance.*SafeCheckpointIO.*")
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-
-
-__all__ = [
-    "CHECKPOINT",
-    "TRAINER_DEFAULTS",
-    "Interrupted",
-    "Run",
-    "Trained",
-    "build",
-    "new_output",
-    "parse_data",
-    "progress",
-    "quieten",
-    "recipe_data",
-    "recipe_file",
-    "train",
-]

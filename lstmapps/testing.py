@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 import yaml
 
+from lstmapps.data import Domain
 from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 from lstmapps.model import Model
-from lstmapps.plugins import Domain, Plugin
+from lstmapps.plugins import Plugin
 from lstmapps.predictions import Piece, Prediction
 
 

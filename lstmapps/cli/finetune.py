@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from lstmapps.finetuning import finetune
     from lstmapps.model import Model
-    from lstmapps.recipe import Interrupted
     from lstmapps.report import write_report
+    from lstmapps.training import Interrupted
 
     console = Console(stderr=True)
     overrides = arguments.overrides + (["--data.skip_bad=true"] if arguments.skip_bad else [])

@@ -23,17 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from lstmapps import recipe
     from lstmapps.evaluation import conclude
+    from lstmapps.recipe import build, recipe_file
     from lstmapps.report import write_report
+    from lstmapps.training import Interrupted, new_output, train
 
     console = Console(stderr=True)
     overrides = arguments.overrides + (["--data.skip_bad=true"] if arguments.skip_bad else [])
-    output = arguments.output or recipe.new_output(recipe.recipe_file(arguments.recipe)[0])
-    made = recipe.build(arguments.recipe, overrides, output=output, console=console)
+    output = arguments.output or new_output(recipe_file(arguments.recipe)[0])
+    made = build(arguments.recipe, overrides, output=output, console=console)
     try:
-        trained = recipe.train(made, output, resume=arguments.resume, console=console)
-    except recipe.Interrupted:
+        trained = train(made, output, resume=arguments.resume, console=console)
+    except Interrupted:
         command = shlex.join(["lstmapps", "train", arguments.recipe, "--output", str(output), "--resume", *overrides])
         print(f"interrupted; everything is saved, continue with: {command}", file=sys.stderr)
         return 130

@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from lstmapps.errors import UserError
     from lstmapps.model import Model
-    from lstmapps.recipe import new_output, recipe_data
+    from lstmapps.recipe import recipe_data
+    from lstmapps.training import new_output
     from lstmapps.tuning import tune
 
     if arguments.order is not None and arguments.order < 1:

@@ -1,4 +1,4 @@
-"""Data as the core sees it: samples, their sources, checks, batches, and the one data module."""
+"""Data as the core sees it: samples, their sources, domains, checks, batches, and the one data module."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lstmapps.data.batching import SizeBatches
 from lstmapps.data.checks import Problem
+from lstmapps.data.domain import Domain
 from lstmapps.data.manifests import read_columns, read_json_lines, read_lines, read_samples, read_table
 from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, distinct, group_of, pad, tolerant
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EACH",
     "Batch",
+    "Domain",
     "Problem",
     "Sample",
     "SequenceData",

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from lstmapps.ctc.loss import steps_needed
+from lstmapps.data.domain import Domain
 from lstmapps.data.samples import Sample, group_of
 from lstmapps.errors import UserError, cause, escaped
-from lstmapps.plugins import Domain
 from lstmapps.text import Vocabulary
 
 KEPT_BYTES = 2**30

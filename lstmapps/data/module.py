@@ -28,9 +28,9 @@ from lstmapps.data.checks import (
     refuse,
     text_problems,
 )
+from lstmapps.data.domain import Domain
 from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, distinct, group_of
 from lstmapps.errors import UserError
-from lstmapps.plugins import Domain
 from lstmapps.text import Normalisation, Vocabulary
 
 
@@ -143,7 +143,7 @@ class SequenceData(LightningDataModule):
         if not count:
             return "the train part has no samples; check `data.train`"
         if isinstance(self.holdout, list) and part == "validation":
-            return f"`data.holdout` names none of the training samples; give --data.holdout 0.1, or --data.validation"
+            return "`data.holdout` names none of the training samples; give --data.holdout 0.1, or --data.validation"
         return (
             f"{count} training sample{'s' * (count > 1)} cannot be split into a train and a validation part "
             f"(`data.holdout` is {self.holdout}, and a group stays together); give more, or --data.validation"

@@ -21,6 +21,7 @@ from lstmapps.errors import UserError
 from lstmapps.language_model import ArpaFile, estimate, parse_arpa, write_arpa
 from lstmapps.model import Model
 from lstmapps.predictions import Failure
+from lstmapps.training import train
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 STORED = Path(__file__).parent / "stored"
@@ -33,7 +34,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     lines = draw_lines(folder / "lines", 24)
     run = recipe.build(str(TINY), [f"--data.root={lines}", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"])
-    return recipe.train(run, folder / "run", resume=False, console=Console(quiet=True)).package
+    return train(run, folder / "run", resume=False, console=Console(quiet=True)).package
 
 
 @pytest.fixture

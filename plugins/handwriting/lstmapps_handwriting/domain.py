@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lstmapps.data import Sample
-from lstmapps.plugins import Domain
+from lstmapps.data import Domain, Sample
 from lstmapps.predictions import Format
 from lstmapps_handwriting.augmentation import vary_line
 from lstmapps_handwriting.images import array_picture, line_size, line_tensor, open_line

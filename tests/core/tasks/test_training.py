@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from lstmapps import recipe
+from lstmapps import recipe, training
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
 from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
@@ -28,17 +28,17 @@ SETTINGS = ["--trainer.accelerator=cpu"]
 
 def train(lines, output, *overrides, resume=False):
     run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS, *overrides])
-    recipe.train(run, output, resume=resume, console=Console(quiet=True))
+    training.train(run, output, resume=resume, console=Console(quiet=True))
     return run
 
 
 def final_weights(output):
-    return torch.load(output / recipe.CHECKPOINT, weights_only=True)["state_dict"]
+    return torch.load(output / training.CHECKPOINT, weights_only=True)["state_dict"]
 
 
 def rows(output):
     """The numbers logged in each epoch."""
-    return torch.load(output / recipe.CHECKPOINT, weights_only=True)["callbacks"]["History"]["rows"]
+    return torch.load(output / training.CHECKPOINT, weights_only=True)["callbacks"]["History"]["rows"]
 
 
 def command(lines, output, *overrides):
@@ -60,11 +60,11 @@ def test_a_run_killed_at_any_moment_continues_exactly(lines, tmp_path):
     process = subprocess.Popen(
         command(lines, killed, "--trainer.max_epochs=30"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    wait_for(killed / recipe.CHECKPOINT, process)
+    wait_for(killed / training.CHECKPOINT, process)
     time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert torch.load(killed / recipe.CHECKPOINT, weights_only=True)["epoch"] < 29, "killed too late to prove anything"
+    assert torch.load(killed / training.CHECKPOINT, weights_only=True)["epoch"] < 29, "killed too late"
     train(lines, killed, "--trainer.max_epochs=30", resume=True)
     expected, got = final_weights(tmp_path / "whole"), final_weights(killed)
     assert expected.keys() == got.keys()
@@ -82,9 +82,9 @@ def test_a_run_interrupted_inside_an_epoch_continues_exactly(lines, tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     run.task.on_before_zero_grad = interrupt
-    with pytest.raises(recipe.Interrupted):
-        recipe.train(run, tmp_path / "stopped", resume=False, console=Console(quiet=True))
-    state = torch.load(tmp_path / "stopped" / recipe.CHECKPOINT, weights_only=True)
+    with pytest.raises(training.Interrupted):
+        training.train(run, tmp_path / "stopped", resume=False, console=Console(quiet=True))
+    state = torch.load(tmp_path / "stopped" / training.CHECKPOINT, weights_only=True)
     assert stop_after <= state["global_step"] <= stop_after + 1
     train(lines, tmp_path / "stopped", resume=True)
     expected, got = final_weights(tmp_path / "whole"), final_weights(tmp_path / "stopped")
@@ -96,14 +96,14 @@ def test_ctrl_c_saves_and_tells_how_to_continue(lines, tmp_path):
     output = tmp_path / "a run"
     words = command(lines, output, "--trainer.max_epochs=40")
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_for(output / recipe.CHECKPOINT, process)
+    wait_for(output / training.CHECKPOINT, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     told = err.strip().splitlines()[-1].partition("continue with: lstmapps ")[2]
     assert main(shlex.split(told)) == 0
-    assert torch.load(output / recipe.CHECKPOINT, weights_only=True)["epoch"] == 39
+    assert torch.load(output / training.CHECKPOINT, weights_only=True)["epoch"] == 39
 
 
 def test_two_processes_reach_the_weights_of_one(lines, tmp_path):
@@ -153,7 +153,7 @@ def test_the_history_has_validation_scores_of_the_epochs_that_were_validated(lin
 
 def test_the_package_holds_the_averaged_weights(lines, tmp_path):
     train(lines, tmp_path / "run", "--trainer.max_epochs=1")
-    checkpoint = torch.load(tmp_path / "run" / recipe.CHECKPOINT, weights_only=True)
+    checkpoint = torch.load(tmp_path / "run" / training.CHECKPOINT, weights_only=True)
     average = checkpoint["callbacks"]["AveragedWeights"]["average"]
     packaged = load_file(tmp_path / "run" / "model" / "weights.safetensors")
     for name, value in average.items():
@@ -216,8 +216,8 @@ def test_a_new_run_does_not_overwrite_another(lines, tmp_path):
 def test_resuming_inside_an_epoch_with_other_batches_is_refused(lines, tmp_path):
     run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS])
     run.task.on_before_zero_grad = lambda *_: run.trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(recipe.Interrupted):
-        recipe.train(run, tmp_path / "run", resume=False, console=Console(quiet=True))
+    with pytest.raises(training.Interrupted):
+        training.train(run, tmp_path / "run", resume=False, console=Console(quiet=True))
     with pytest.raises(UserError, match=r"stopped within an epoch of \d+ batches, which are \d+ now"):
         train(lines, tmp_path / "run", "--data.batch_steps=400", resume=True)
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lstmapps.data import Sample, read_lines
+from lstmapps.data import Domain, Sample, read_lines
 from lstmapps.errors import UserError
-from lstmapps.plugins import Domain
 
 _COLUMNS = {"/": [0.0, 1.0], "\\": [1.0, 0.0]}
 

@@ -1,0 +1,75 @@
+"""The contract of a domain: what a plugin tells the core about its inputs and results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lstmapps.data.samples import Sample
+from lstmapps.errors import UserError
+
+if TYPE_CHECKING:
+    from lstmapps.predictions import Format
+
+
+class Domain(ABC):
+    """What a plugin knows of its domain: how inputs are found, read, varied and how results are written.
+
+    batch_steps: the padded size of a batch in prediction, in steps of the raw input.
+    visual: whether texts stand in an input from left to right as they are written, and not as they are read: an
+        Arabic line of writing does, an Arabic recording does not.
+    """
+
+    batch_steps: int = 16_000
+    visual: bool = False
+
+    @abstractmethod
+    def read(self, source: str) -> Iterator[Sample]:
+        """Yield the samples of a source (a file, a folder, a table) without opening each input.
+
+        Their ids differ (`lstmapps.data.distinct`). Raises UserError if the source itself cannot be used; a line
+        of it that cannot is a sample with a `fault`.
+        """
+
+    @abstractmethod
+    def measure(self, sample: Sample) -> Sample:
+        """Return the sample with its size, and its region if it has one; reads no more than a header."""
+
+    @abstractmethod
+    def load(self, sample: Sample) -> Tensor:
+        """Return the raw input (time, features) as the network's frontend takes it; raises UserError."""
+
+    def from_array(self, array: Any) -> Tensor:
+        """Return an array or tensor given in Python as `load` returns inputs; raises UserError if it is none."""
+        x = torch.as_tensor(array)
+        if x.dim() != 2 or not x.is_floating_point():
+            raise UserError(f"an input is (time, features) of floating-point numbers, not {tuple(x.shape)} {x.dtype}")
+        return x
+
+    def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
+        """Yield what `load` returns in blocks, for inputs that are better not held whole."""
+        yield self.load(sample)
+
+    def augment(self, x: Tensor) -> Tensor:
+        """Return a varied copy of a loaded input, drawing from torch's random numbers alone."""
+        return x
+
+    def live(self, source: str) -> Iterator[Tensor] | None:
+        """Return the pieces (time, features) of an input that is still arriving, if the source names one."""
+        return None
+
+    def formats(self) -> dict[str, Format]:
+        """Return the formats this domain writes beyond text and JSONL, by name."""
+        return {}
+
+    def picture(self, sample: Sample) -> bytes | None:
+        """Return a PNG of the input for the report, its width in proportion to its steps, or None."""
+        return None
+
+    def sound(self, sample: Sample) -> bytes | None:
+        """Return the input as a FLAC file for the report's player, or None."""
+        return None
