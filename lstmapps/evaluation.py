@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
@@ -16,7 +17,7 @@ from lstmapps.confidence import calibration_error, characters_right, fit_calibra
 from lstmapps.data.samples import Sample, group_of
 from lstmapps.model import Decoder, Model
 from lstmapps.predictions import Failure, Prediction
-from lstmapps.text import ErrorRate, error_rate
+from lstmapps.scores import Measured, Score, measure
 
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]
 """What hands items on and may show that they come, given how many there are."""
@@ -24,38 +25,49 @@ Watch = Callable[[Iterable[Any], int], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """What should have been read, and what was; both normalised."""
+    """What should have been read (each reference would be right), and what was; all normalised."""
 
-    reference: str
+    references: tuple[str, ...]
     hypothesis: str
     prediction: Prediction
 
     @property
-    def errors(self) -> int:
-        return int(Levenshtein.distance(self.reference, self.hypothesis))
+    def reference(self) -> str:
+        return self.references[0]
+
+    def score(self, score: Score) -> float:
+        """Return a score of this text alone, the worst one where there is nothing to compare with."""
+        value = score.value(np.array(score.statistics(self.references, self.hypothesis), np.float64))
+        return score.worst if np.isnan(value) else value
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The cases of one part, its scores (`cer`, `wer`), and the inputs that could not be read."""
+    """The cases of one part, its scores by name, the one that decides first, and the inputs that could not be read."""
 
     cases: list[Case]
-    scores: dict[str, ErrorRate]
+    scores: dict[str, Measured]
     failures: list[Failure]
 
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """Return the scores as they stand in results.json, in percent."""
-        return {
-            name: {"value": round(rate.value, 3), "low": round(rate.low, 3), "high": round(rate.high, 3)}
-            for name, rate in self.scores.items()
-        }
+    @property
+    def first(self) -> Measured:
+        """The score that decides."""
+        return next(iter(self.scores.values()))
 
-    def by_group(self, pattern: str) -> dict[str, dict[str, ErrorRate]]:
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.scores.values()))
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Return the scores as they stand in results.json."""
+        return {name: measured.as_json() for name, measured in self.scores.items()}
+
+    def by_group(self, pattern: str) -> dict[str, dict[str, Measured]]:
         """Return the scores of each group of samples, a group being what the pattern finds in their ids."""
         groups: dict[str, list[Case]] = {}
         for case in self.cases:
             groups.setdefault(group_of(case.prediction.sample.id, pattern), []).append(case)
-        return {name: _scores(cases) for name, cases in groups.items()}
+        scores = [measured.score for measured in self.scores.values()]
+        return {name: _measure(scores, cases) for name, cases in groups.items()}
 
     def confusions(self) -> Counter[tuple[str, str]]:
         """Count `(reference character, what stands instead)`; one side is empty for a deletion or insertion."""
@@ -77,17 +89,17 @@ def evaluate(
     references = iter(samples)
     results: Iterable[Prediction | Failure] = model.predict(samples, decoder=decoder)
     for result in watch(results, len(samples)) if watch else results:
-        reference = next(references).text or ""
+        sample = next(references)
         if isinstance(result, Failure):
             failures.append(result)
         else:
-            cases.append(Case(reference, model.normalisation(result.text), result))
-    return Evaluation(cases, _scores(cases) if cases else {}, failures)
+            cases.append(Case(sample.references or ("",), model.normalisation(result.text), result))
+    return Evaluation(cases, _measure(model.scores, cases) if cases else {}, failures)
 
 
-def _scores(cases: Sequence[Case]) -> dict[str, ErrorRate]:
-    pairs = [case.reference for case in cases], [case.hypothesis for case in cases]
-    return {"cer": error_rate(*pairs), "wer": error_rate(*pairs, unit="word")}
+def _measure(scores: Sequence[Score], cases: Sequence[Case]) -> dict[str, Measured]:
+    references, hypotheses = [case.references for case in cases], [case.hypothesis for case in cases]
+    return {score.name: measure(score, references, hypotheses) for score in scores}
 
 
 @torch.inference_mode()

@@ -72,9 +72,10 @@ def finetune(
 
     held_out = data.parts["validation"]
     before = evaluate(model, held_out)
-    to_beat = before.scores["cer"].value
+    to_beat, score = before.first.value, before.first.score
     if (output / "model").exists() and not resume:
-        to_beat = min(to_beat, evaluate(Model.load(output / "model"), held_out).scores["cer"].value)
+        earlier = evaluate(Model.load(output / "model"), held_out).first.value
+        to_beat = earlier if score.better(earlier, to_beat) else to_beat
     change_symbols(model.network, change.sources)
     network, config = model.network.train(), _config(model, change)
     usual = {"auxiliary": 0.3 if network.auxiliary_head is not None else 0.0, "masks": None}
@@ -86,18 +87,20 @@ def finetune(
     )
     task.network = network
     given = vars(parsed["trainer"])
-    early = EarlyStopping("validation_cer", patience=max(_PATIENCE, (given["max_epochs"] or 0) * 2 // 3))
+    patience = max(_PATIENCE, (given["max_epochs"] or 0) * 2 // 3)
+    mode = "max" if score.higher_is_better else "min"
+    early = EarlyStopping(f"validation_{score.name}", patience=patience, mode=mode)
     for key, ours in (("callbacks", [*progress(console), early]), ("plugins", TRAINER_DEFAULTS["plugins"])):
         own = given[key] or []
         given[key] = [*ours, *(own if isinstance(own, list) else [own])]
     trainer = Trainer(**{**given, "default_root_dir": given["default_root_dir"] or output})
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
-    limit = to_beat - 0.005
+    limit = to_beat + (0.005 if score.higher_is_better else -0.005)
     trained = train(run, output, resume=resume, console=console, better_than=limit, tolerance=_TOLERANCE)
     if not trained.improved:
         raise UserError(
-            f"{model.name} was not improved: CER {to_beat:.2f} % on {len(held_out)} held-out samples was never beaten, "
-            "so nothing was written; give more lines, or a lower --optimisation.learning_rate"
+            f"{model.name} was not improved: {score.shown(to_beat)} on {len(held_out)} held-out samples was never "
+            "beaten, so nothing was written; give more lines, or a lower --optimisation.learning_rate"
         )
     if not run.trainer.is_global_zero:
         return None

@@ -145,8 +145,8 @@ def model_card(package: Package) -> str:
     """Return the README of a package, its figures taken from the results."""
     config, results = package.config, package.results
     rows = [
-        f"| {part} | {scores.get('samples', '')} | {metric.upper()} | {value['value']:.2f} % |"
-        f" {value['low']:.2f} to {value['high']:.2f} % |"
+        f"| {part} | {scores.get('samples', '')} | {metric.upper()} | {value['value']:.2f} {value['unit']} |"
+        f" {value['low']:.2f} to {value['high']:.2f} {value['unit']} |"
         for part, scores in results.items()
         if isinstance(scores, dict) and "metrics" in scores
         for metric, value in scores["metrics"].items()
@@ -346,7 +346,9 @@ def _check_part(part: str, scores: Any) -> None:
     for entry in scores.get("metrics", {}).values():
         if not isinstance(entry, dict) or not {"value", "low", "high"} <= set(entry):
             raise ValueError(f"a score of {part!r} has no value, low and high")
-        values += [entry["value"], entry["low"], entry["high"]]
+        values += [entry["value"], entry["low"], entry["high"], entry.get("higher_is_better", False)]
+        if not re.fullmatch(r"[%\w]{0,10}", str(entry.get("unit"))):
+            raise ValueError(f"a score of {part!r} has no unit")
     if "metrics" in scores:
         values.append(scores.get("samples"))
     if not all(re.fullmatch(r"[\w.() -]{1,60}", name) for name in names):

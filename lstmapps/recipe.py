@@ -136,6 +136,7 @@ def _package_config(name: str, config: dict[str, Any], task: CTCTask) -> dict[st
         "domain": data["domain"],
         "network": network,
         "normalisation": asdict(task.normalisation),
+        "scores": [score.name for score in task.scores],
         "decoder": {"name": "transducer" if model["transducer"] else "greedy", "beam": 16},
         "training": {"auxiliary": task.auxiliary, "masks": None if task.masks is None else asdict(task.masks)},
     }

@@ -70,10 +70,10 @@ def train(
     *,
     resume: bool,
     console: Console,
-    better_than: float = float("inf"),
+    better_than: float | None = None,
     tolerance: float = 0.0,
 ) -> Trained:
-    """Train a run into a folder; a package is written only if its validation CER is below `better_than`.
+    """Train a run into a folder; a package is written only if its first score is `better_than` this.
 
     tolerance: share by which a later package may be worse than the best, see `KeepBest`.
     Raises Interrupted after Ctrl-C, when everything is saved.
@@ -89,7 +89,8 @@ def train(
         console.print(f"left out: {problem.message}", markup=False, highlight=False)
     sizes = ", ".join(f"{len(samples)} {part}" for part, samples in data.parts.items())
     console.print(f"{run.name}: {sizes}, {len(task.vocabulary) - 1} symbols", highlight=False)
-    history = History()
+    history, first = History(), task.scores[0]
+    monitored = f"validation_{first.name}"
 
     def write(module: LightningModule, scores: dict[str, float]) -> None:
         trained = {
@@ -97,7 +98,7 @@ def train(
             "validation_samples": len(data.parts["validation"]),
             "left_out": len(data.left_out),
             "epochs": int(scores["epoch"]),
-            "validation_cer": round(scores["validation_cer"], 3),
+            monitored: round(scores[monitored], 3),
             "seconds": round(history.seconds()),
             "torch": torch.__version__,
         }
@@ -105,7 +106,7 @@ def train(
         package = Package(run.config, weights, task.vocabulary, {"training": trained})
         packages.write(package, output / "model")
 
-    keep_best = KeepBest(write, "validation_cer", better_than, tolerance)
+    keep_best = KeepBest(write, first, better_than, tolerance)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks += [
         ShowReadings(console),
@@ -115,7 +116,8 @@ def train(
         ExactResume(output / CHECKPOINT),
     ]
     trainer.fit(task, data, ckpt_path=str(output / CHECKPOINT) if resume else None)
-    return Trained(output / "model", keep_best.best < better_than, data.parts["validation"], history.rows)
+    improved = first.better(keep_best.best, keep_best.limit)
+    return Trained(output / "model", improved, data.parts["validation"], history.rows)
 
 
 def progress(console: Console | None) -> list[Callback]:

@@ -65,7 +65,7 @@ def tune(
         path = Path(folder) / LANGUAGE_MODEL
         write_arpa(estimate([cut(text) for text in map(model.vocabulary.written, texts)], order or ORDERS[units]), path)
         model.language_model = ArpaFile(path.read_bytes(), path)
-    metric = "cer" if units == "characters" else "wer"
+    metric = "wer" if units == "words" and "wer" in before.scores else before.first.score.name
     tried: dict[tuple[int, int], Evaluation] = {}
 
     def settings(place: tuple[int, int]) -> tuple[float, float]:
@@ -77,7 +77,7 @@ def tune(
             use = {"units": units, "weight": weight, "bonus": bonus}
             model.config["decoder"] = {**own[0], "language_model": use}
             tried[place] = evaluate(model, held_out, "beam", watch)
-            report(f"weight {weight}, bonus {bonus}: {metric.upper()} {tried[place].scores[metric].value:.2f} %")
+            report(f"weight {weight}, bonus {bonus}: {tried[place].scores[metric]}")
         return tried[place].scores[metric].value
 
     best = (0, 0)
@@ -92,8 +92,8 @@ def tune(
     if after.scores[metric].value >= before.scores[metric].value:
         model.config["decoder"], model.language_model = own
         raise UserError(
-            f"{model.name} reads no better with this language model ({metric.upper()} "
-            f"{after.scores[metric].value:.2f} % for {before.scores[metric].value:.2f} %); give more texts with --text"
+            f"{model.name} reads no better with this language model "
+            f"({after.scores[metric]}, {before.scores[metric]} without it); give more texts with --text"
         )
     model.config["decoder"] = {**own[0], "language_model": {"units": units, "weight": weight, "bonus": bonus}}
     record(model, "validation", after, "beam")

@@ -43,8 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = arguments.output / "report.html"
     write_report(report, tuned.model, "validation", tuned.after, tuned.trained.history)
     for when, evaluation in (("before", tuned.before), ("after", tuned.after)):
-        scores = ", ".join(f"{name.upper()} {rate.value:.2f} %" for name, rate in evaluation.scores.items())
-        console.print(f"{when:<7}{scores} on {len(evaluation.cases)} held-out samples", highlight=False)
+        console.print(f"{when:<7}{evaluation} on {len(evaluation.cases)} held-out samples", highlight=False)
     console.print(f"model:  {tuned.trained.package}\nreport: {report}", highlight=False)
     if arguments.json:
         result = {"model": str(tuned.trained.package), "symbols": str(tuned.change), "report": str(report)}

@@ -52,8 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     for part, scores in model.results.items():
         for metric, value in scores.get("metrics", {}).items():
+            measured = f"{metric.upper()} {value['value']:5.2f} {value['unit']}".rstrip()
             interval = f"({value['low']:.2f} to {value['high']:.2f})"
-            rows.append((part, f"{metric.upper()} {value['value']:5.2f} % {interval}, {scores['samples']} samples"))
+            rows.append((part, f"{measured} {interval}, {scores['samples']} samples"))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print(escaped(f"{name:<{width}}  {text}"))

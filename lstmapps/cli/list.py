@@ -47,7 +47,7 @@ def _model_facts(folder: Path) -> dict[str, Any]:
     summary = next((line for line in card[title + 1 :] if line), "")
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     metrics = results.get("test", results.get("validation", {})).get("metrics", {})
-    score = {name: entry["value"] for name, entry in metrics.items()}
+    score = {name: [entry["value"], entry["unit"]] for name, entry in metrics.items()}
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     return {"summary": summary, "language": language, "score": score, "bytes": size}
 
@@ -63,7 +63,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     table = [("name", "there is", "language", "score", "size", "what for")]
     for row in rows:
         kinds = " and ".join(kind for kind in ("recipe", "model") if row[kind])
-        score = next((f"{name.upper()} {value:.2f} %" for name, value in row.get("score", {}).items()), "")
+        score = next((f"{name.upper()} {value:.2f} {unit}" for name, (value, unit) in row.get("score", {}).items()), "")
         size = f"{row['bytes'] / 1e6:.1f} MB" if "bytes" in row else ""
         table.append((row["name"], kinds, row.get("language", ""), score, size, row["summary"]))
     widths = [max(len(line[column]) for line in table) for column in range(5)]

@@ -61,9 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(result))
         return 0
     print(f"{model.name} on {len(evaluation.cases)} samples of {recipe} ({arguments.split})")
-    for name, rate in evaluation.scores.items():
-        print(
-            f"{name.upper()} {rate.value:.2f} % (95 %: {rate.low:.2f} to {rate.high:.2f}), {rate.substitutions}"
-            f" substituted, {rate.deletions} deleted, {rate.insertions} inserted of {rate.length}"
-        )
+    for measured in evaluation.scores.values():
+        counts = ", ".join(f"{name} {count}" for name, count in measured.details.items())
+        print(f"{measured} (95 %: {measured.low:.2f} to {measured.high:.2f}){counts and f'; {counts}'}")
     return 0

@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     model, evaluation = conclude(trained.package, trained.validation)
     write_report(output / "report.html", model, "validation", evaluation, trained.history, made.data.group)
-    cer = evaluation.scores["cer"]
-    console.print(f"validation CER {cer.value:.2f} % ({cer.low:.2f} to {cer.high:.2f})", highlight=False)
+    first = evaluation.first
+    console.print(f"validation {first} ({first.low:.2f} to {first.high:.2f})", highlight=False)
     console.print(f"model:  {trained.package}\nreport: {output / 'report.html'}", highlight=False)
     if arguments.json:
         result = {"recipe": made.name, "model": str(trained.package), "report": str(output / "report.html")}

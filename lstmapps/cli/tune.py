@@ -52,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     tuned = tune(model, texts, held_out, units=arguments.units, order=arguments.order, report=report, watch=watch)
     tuned.model.save(output)
     for name, evaluation in (("greedy", tuned.before), ("tuned", tuned.after)):
-        scores = ", ".join(f"{metric.upper()} {rate.value:.2f} %" for metric, rate in evaluation.scores.items())
-        report(f"{name:<7}{scores} on {len(evaluation.cases)} held-out samples")
+        report(f"{name:<7}{evaluation} on {len(evaluation.cases)} held-out samples")
     report(f"model:  {output}; read with it by --decoder beam")
     if arguments.json:
         result = {"model": str(output), "weight": tuned.weight, "bonus": tuned.bonus}

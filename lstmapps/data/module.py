@@ -204,7 +204,13 @@ class SequenceData(LightningDataModule):
         if source is None:
             raise UserError(f"the recipe names no {part} data; give it with --data.{part}")
         found = source.samples() if isinstance(source, Source) else self.domain.read(str(self._resolve(source)))
-        return [s if s.text is None else replace(s, text=self.normalisation(s.text)) for s in distinct(found)]
+        return [self._normalised(sample) for sample in distinct(found)]
+
+    def _normalised(self, sample: Sample) -> Sample:
+        if sample.text is None:
+            return sample
+        text, *others = map(self.normalisation, sample.references)
+        return replace(sample, text=text, others=tuple(others))
 
     def _resolve(self, source: str) -> Path:
         path = Path(source).expanduser()

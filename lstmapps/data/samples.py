@@ -24,6 +24,7 @@ class Sample:
     `size` is the number of steps of the loaded input, None until the domain has measured it.
     `region` says which part of the source is meant, in the domain's own terms.
     `fault` tells, in one sentence, why the list that names the sample says nothing usable of it.
+    `others`: further texts that would be as right as `text`.
     """
 
     id: str
@@ -32,6 +33,12 @@ class Sample:
     size: int | None = None
     region: Any = None
     fault: str | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every text that would be right, `text` first; none where it is not known."""
+        return () if self.text is None else (self.text, *self.others)
 
 
 def distinct(samples: Iterable[Sample]) -> Iterator[Sample]:

@@ -16,6 +16,7 @@ from lstmapps.data import EACH
 from lstmapps.evaluation import Case, Evaluation, stream_difference
 from lstmapps.model import Model
 from lstmapps.report.drawings import alignment, curves
+from lstmapps.scores import Score
 
 _WORST = 20
 _ALIGNED = 4
@@ -34,7 +35,8 @@ def write_report(
 
     history: adds the learning curves. group: as in SequenceData; adds the scores of each speaker or page.
     """
-    learning = _learning(history)
+    first = evaluation.first.score
+    learning = _learning(history, [measured.score for measured in evaluation.scores.values()])
     alignments = _alignments(model, evaluation)
     groups = evaluation.by_group(group) if group != EACH else {}
     page = _template().render(
@@ -45,10 +47,10 @@ def write_report(
         part=part,
         evaluation=evaluation,
         curves=learning.values(),
-        groups=sorted(groups.items(), key=lambda item: -item[1]["wer"].value),
+        groups=sorted(groups.items(), key=lambda item: _badness(first, next(iter(item[1].values())).value)),
         confusions=evaluation.confusions().most_common(30),
         streaming=_streaming(model, evaluation),
-        worst=[_shown(model, case) for case in _worst(evaluation)],
+        worst=[_shown(model, first, case) for case in _worst(evaluation)],
         alignments=alignments.values(),
     )
     drawings = path.with_name(f"{path.stem}-drawings")
@@ -70,12 +72,12 @@ def _template() -> Any:
     return environment.get_template("page.html")
 
 
-def _learning(history: Sequence[dict[str, float]]) -> dict[str, str]:
-    """Return the learning curves that a history has points for."""
-    wanted = {
-        "loss": ("loss, nats a symbol", {"train": "train_loss"}),
-        "errors": ("errors on validation, %", {"CER": "validation_cer", "WER": "validation_wer"}),
-    }
+def _learning(history: Sequence[dict[str, float]], scores: Sequence[Score]) -> dict[str, str]:
+    """Return the learning curves that a history has points for, scores of one unit together."""
+    wanted = {"loss": ("loss, nats a symbol", {"train": "train_loss"})}
+    for score in scores:
+        label, names = wanted.setdefault(f"scores-{score.unit}".strip("-%"), (f"on validation, {score.unit}", {}))
+        names[score.name.upper()] = f"validation_{score.name}"
     drawings = {}
     for file, (label, names) in wanted.items():
         series = {name: [(row["epoch"], row[key]) for row in history if key in row] for name, key in names.items()}
@@ -110,11 +112,17 @@ def _streaming(model: Model, evaluation: Evaluation) -> dict[str, float]:
 
 
 def _worst(evaluation: Evaluation) -> list[Case]:
-    wrong = [case for case in evaluation.cases if case.errors]
-    return sorted(wrong, key=lambda case: -case.errors / max(1, len(case.reference)))[:_WORST]
+    score = evaluation.first.score
+    wrong = [case for case in evaluation.cases if case.hypothesis not in case.references]
+    return sorted(wrong, key=lambda case: _badness(score, case.score(score)))[:_WORST]
 
 
-def _shown(model: Model, case: Case) -> dict[str, Any]:
+def _badness(score: Score, value: float) -> float:
+    """Return what puts the worst of values of a score first."""
+    return value if score.higher_is_better else -value
+
+
+def _shown(model: Model, score: Score, case: Case) -> dict[str, Any]:
     """Return what the page says of one sample."""
     sample = case.prediction.sample
     reference, hypothesis = _marked(case.reference, case.hypothesis)
@@ -124,7 +132,7 @@ def _shown(model: Model, case: Case) -> dict[str, Any]:
         "sound": _data_url("audio/flac", model.domain.sound(sample)),
         "reference": reference,
         "hypothesis": hypothesis,
-        "wrong": 100 * case.errors / max(1, len(case.reference)),
+        "score": score.shown(case.score(score)),
         "confidence": 100 * case.prediction.confidence,
     }
 

@@ -15,6 +15,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import Tensor
 
+from lstmapps.scores import Score
+
 
 class AveragedWeights(Callback):
     """Keeps an exponential moving average of the weights, which validation and the package use.
@@ -65,28 +67,29 @@ class AveragedWeights(Callback):
 class KeepBest(Callback):
     """Writes the model package at each validation whose score is the best so far; stands before `AveragedWeights`.
 
-    limit: what a score must lie below. tolerance: a later score may be above the best by this share of it: on few
-    samples an early best is often luck, and weights at the end of the schedule are the safer ones.
+    score: the one that decides. limit: what its value must be better than. tolerance: a later value may be worse than
+    the best by this share of it: on few samples an early best is often luck, and weights at the end of the schedule
+    are the safer ones.
     """
 
     def __init__(
         self,
         write: Callable[[LightningModule, dict[str, float]], None],
-        monitor: str,
-        limit: float = float("inf"),
+        score: Score,
+        limit: float | None = None,
         tolerance: float = 0.0,
     ) -> None:
-        self.write = write
-        self.monitor = monitor
-        self.limit, self.tolerance = limit, tolerance
-        self.best = float("inf")
+        self.write, self.score = write, score
+        self.limit, self.tolerance = score.worst if limit is None else limit, tolerance
+        self.best = score.worst
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        score = float(trainer.callback_metrics[self.monitor])
-        good = score < min(self.limit, self.best * (1.0 + self.tolerance))
-        self.best = min(self.best, score)
+        value = float(trainer.callback_metrics[f"validation_{self.score.name}"])
+        tolerated = self.best * (1.0 + self.tolerance * (-1.0 if self.score.higher_is_better else 1.0))
+        good = self.score.better(value, self.limit) and self.score.better(value, tolerated)
+        self.best = value if self.score.better(value, self.best) else self.best
         if good and trainer.is_global_zero:
             scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
             self.write(pl_module, scores | {"epoch": trainer.current_epoch + 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from lstmapps.ctc import ctc_loss, greedy_decode
 from lstmapps.data import Batch
 from lstmapps.nn import ConvRecurrentEncoder, CTCNetwork
 from lstmapps.nn.recurrent import RecurrentStack
+from lstmapps.scores import measure, score_named
 from lstmapps.tasks.masks import Masks
 from lstmapps.tasks.optimisation import Optimisation
-from lstmapps.text import Normalisation, Vocabulary, error_rate
+from lstmapps.text import Normalisation, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,13 @@ class CTCTask(LightningModule):
 
     The loss of a batch is the sum of its CTC losses over the number of its symbols, in nats a
     symbol; over several processes it is the same number as in one. Every validation decodes
-    greedily and logs `validation_cer` and `validation_wer`, in percent.
+    greedily and logs each score, as in `validation_cer`.
 
     auxiliary: weight of the loss of a second head on the encoder's convolutions; 0 leaves it out.
     masks: what is blanked out of the frontend's output in training.
     transducer: size of an RNN transducer that is trained beside the head on the same encoder, and by
         which the model then reads; 0 leaves it out.
+    scores: what is measured; the first decides what is kept and when training stops.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class CTCTask(LightningModule):
         auxiliary: float = 0.0,
         masks: Masks | None = None,
         transducer: int = 0,
+        scores: Sequence[str] = ("cer", "wer"),
     ) -> None:
         super().__init__()
         self.network = CTCNetwork(frontend, encoder, len(vocabulary), auxiliary=auxiliary > 0, transducer=transducer)
@@ -58,6 +62,7 @@ class CTCTask(LightningModule):
         self.optimisation = optimisation
         self.auxiliary = auxiliary
         self.masks = masks
+        self.scores = [score_named(name) for name in scores]
         self.readings: list[Reading] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -97,11 +102,11 @@ class CTCTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.readings = _gather(self.readings)
-        references = [reading.reference for reading in self.readings]
+        references = [[reading.reference] for reading in self.readings]
         hypotheses = [reading.hypothesis for reading in self.readings]
-        for name, unit in (("cer", "character"), ("wer", "word")):
-            rate = error_rate(references, hypotheses, unit, resamples=1)  # type: ignore[arg-type]
-            self.log(f"validation_{name}", rate.value, prog_bar=True)
+        for score in self.scores:
+            measured = measure(score, references, hypotheses, resamples=0)
+            self.log(f"validation_{score.name}", measured.value, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)

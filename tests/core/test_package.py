@@ -344,7 +344,10 @@ def test_saving_replaces_a_package_whole(folder):
 
 def test_the_card_tells_figures_from_the_results(folder):
     model = Model.load(folder)
-    model.results["test"] = {"samples": 7, "metrics": {"cer": {"value": 12.345, "low": 10.0, "high": 15.0}}}
+    model.results["test"] = {
+        "samples": 7,
+        "metrics": {"cer": {"value": 12.345, "low": 10, "high": 15, "unit": "%"}},
+    }
     model.save(folder)
     card = (folder / "README.md").read_text()
     assert card.startswith("---\n")

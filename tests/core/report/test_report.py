@@ -12,7 +12,7 @@ from lstmapps.evaluation import Case, Evaluation
 from lstmapps.predictions import Piece, Prediction
 from lstmapps.report import write_report
 from lstmapps.report.drawings import alignment, curves
-from lstmapps.text import error_rate
+from lstmapps.scores import measure, score_named
 
 SVG = "http://www.w3.org/2000/svg"
 
@@ -42,9 +42,9 @@ def evaluation(pairs):
     for number, (reference, hypothesis) in enumerate(pairs):
         pieces = [Piece(hypothesis[0], 0.0, 4.0, 0.4)] if hypothesis else []
         prediction = Prediction(Sample(f"line{number}", None, size=8), hypothesis, 0.4, pieces)
-        cases.append(Case(reference, hypothesis, prediction))
-    references, hypotheses = zip(*pairs, strict=True)
-    scores = {"cer": error_rate(references, hypotheses), "wer": error_rate(references, hypotheses, unit="word")}
+        cases.append(Case((reference,), hypothesis, prediction))
+    references, hypotheses = [[reference] for reference, _ in pairs], [hypothesis for _, hypothesis in pairs]
+    scores = {name: measure(score_named(name), references, hypotheses) for name in ("cer", "wer")}
     return Evaluation(cases, scores, [])
 
 
@@ -54,7 +54,7 @@ def test_a_report_shows_the_worst_lines_first_and_escapes_what_was_read(tmp_path
     history = [{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.0, "validation_cer": 40.0}]
     write_report(path, Model(), "test", made, history)
     page = path.read_text()
-    assert page.index("line2: 100 % wrong") < page.index("line1: 20 % wrong")
+    assert page.index("line2: CER 100.00 %") < page.index("line1: CER 20.00 %")
     assert "line0" not in page
     assert "&lt;<del>b</del>&gt;&amp;c" in page
     assert "<b>&c" not in page
@@ -72,7 +72,7 @@ def test_drawings_stand_in_the_page_and_as_files_beside_it(tmp_path):
     write_report(tmp_path / "report.html", Model(), "test", evaluation([("ab", "ab"), ("cd", "ce")]), history)
     page = (tmp_path / "report.html").read_text()
     files = {path.name: path.read_text() for path in (tmp_path / "report-drawings").iterdir()}
-    assert set(files) == {"loss.svg", "errors.svg", "alignment-1.svg", "alignment-2.svg"}
+    assert set(files) == {"loss.svg", "scores.svg", "alignment-1.svg", "alignment-2.svg"}
     for drawing in files.values():
         assert ElementTree.fromstring(drawing).tag.endswith("svg")
         assert drawing in page

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from lstmapps import recipe, training
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
+from lstmapps.scores import score_named
 from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
 from lstmapps.tasks.optimisation import Optimisation
@@ -197,10 +198,10 @@ def test_the_history_has_the_mean_of_an_epoch_and_goes_on_where_it_was():
 )
 def test_what_is_kept_is_the_best_or_a_later_one_nearly_as_good(limit, tolerance, written):
     kept = []
-    keep = KeepBest(lambda module, scores: kept.append(scores["cer"]), "cer", limit, tolerance)
+    keep = KeepBest(lambda module, scores: kept.append(scores["validation_cer"]), score_named("cer"), limit, tolerance)
     for epoch, score in enumerate([9.0, 8.0, 10.0, 5.0, 7.0, 6.0]):
         trainer = SimpleNamespace(
-            sanity_checking=False, callback_metrics={"cer": score}, is_global_zero=True, current_epoch=epoch
+            sanity_checking=False, callback_metrics={"validation_cer": score}, is_global_zero=True, current_epoch=epoch
         )
         keep.on_validation_end(trainer, None)
     assert kept == written

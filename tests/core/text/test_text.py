@@ -1,13 +1,11 @@
 """Vocabularies, normalisation and error rates."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmapps.errors import UserError
-from lstmapps.text import Normalisation, Vocabulary, VocabularyChange, edit_counts, error_rate
+from lstmapps.text import Normalisation, Vocabulary, VocabularyChange
 
 
 def test_a_vocabulary_encodes_in_its_unicode_form():
@@ -64,58 +62,6 @@ def test_normalisation_is_form_case_and_spaces():
     assert bare("Don’t—'go', she_said: 5 €!") == "don't go she said 5"
     assert bare("हिन्दी।") == "हिन्दी"
     assert Normalisation(unicode_form="NFD")("é") == "e\u0301"
-
-
-@pytest.mark.parametrize(
-    ("reference", "hypothesis", "unit", "expected"),
-    [
-        ("abc", "abc", "character", (0, 0, 0, 3)),
-        ("abc", "axc", "character", (1, 0, 0, 3)),
-        ("abc", "ab", "character", (0, 1, 0, 3)),
-        ("abc", "abcd", "character", (0, 0, 1, 3)),
-        ("", "ab", "character", (0, 0, 2, 0)),
-        ("the cat sat", "the hat", "word", (1, 1, 0, 3)),
-    ],
-)
-def test_edit_counts(reference, hypothesis, unit, expected):
-    counts = edit_counts(reference, hypothesis, unit)
-    assert (counts.substitutions, counts.deletions, counts.insertions, counts.length) == expected
-
-
-def test_error_rate_is_errors_over_length_with_an_interval_around_it():
-    rate = error_rate(["abcd", "ab"], ["abxd", "ab"])
-    assert rate.value == pytest.approx(100 / 6)
-    assert (rate.substitutions, rate.deletions, rate.insertions, rate.length) == (1, 0, 0, 6)
-    assert 0.0 <= rate.low <= rate.value <= rate.high <= 25.0
-
-
-@given(st.lists(st.tuples(st.text("ab ", max_size=6), st.text("ab ", max_size=6)), min_size=1, max_size=6))
-def test_the_rate_of_a_text_with_itself_is_zero_and_no_rate_is_negative(pairs):
-    references, hypotheses = zip(*pairs, strict=True)
-    if not any(references):
-        return
-    assert error_rate(references, references).value == 0.0
-    assert error_rate(references, hypotheses).value >= 0.0
-
-
-def test_more_lines_give_a_narrower_interval():
-    few = error_rate(["ab", "cd"] * 5, ["ab", "cx"] * 5)
-    many = error_rate(["ab", "cd"] * 500, ["ab", "cx"] * 500)
-    assert many.high - many.low < few.high - few.low
-
-
-def test_the_interval_is_that_of_95_percent():
-    """Lines of one character are draws of a coin: the normal interval is 1.96 deviations to each side."""
-    rate = error_rate(["a"] * 2000, ["b"] * 600 + ["a"] * 1400)
-    deviation = 100 * math.sqrt(0.3 * 0.7 / 2000)
-    assert rate.value == pytest.approx(30.0)
-    assert rate.high - rate.low == pytest.approx(2 * 1.96 * deviation, rel=0.08)
-
-
-@pytest.mark.parametrize(("references", "hypotheses"), [(["a"], []), ([""], ["a"])])
-def test_nothing_to_compare_is_refused(references, hypotheses):
-    with pytest.raises(ValueError, match=r"references"):
-        error_rate(references, hypotheses)
 
 
 TEXTS = [f"{a} {b} WARDS" for a in ("SEVEN", "EIGHT", "NINE") for b in ("TEEN", "TY", "SEVENTY")] * 8

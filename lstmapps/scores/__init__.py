@@ -1,0 +1,32 @@
+"""How well texts answer to their references: scores by name, and their intervals. Nothing here imports torch."""
+
+from lstmapps.errors import UserError, did_you_mean
+from lstmapps.scores.match import ExactMatch
+from lstmapps.scores.rates import EditCounts, ErrorRate, edit_counts
+from lstmapps.scores.score import Measured, Score, measure
+
+SCORES: dict[str, Score] = {
+    score.name: score for score in (ErrorRate("cer", "character"), ErrorRate("wer", "word"), ExactMatch())
+}
+"""Every score that a recipe can name."""
+
+
+def score_named(name: str) -> Score:
+    """Return a score by its name; raises UserError with the nearest one."""
+    if name not in SCORES:
+        hint = did_you_mean(name, list(SCORES)) or f"; choose from {', '.join(SCORES)}"
+        raise UserError(f"there is no score {name!r}{hint}")
+    return SCORES[name]
+
+
+__all__ = [
+    "SCORES",
+    "EditCounts",
+    "ErrorRate",
+    "ExactMatch",
+    "Measured",
+    "Score",
+    "edit_counts",
+    "measure",
+    "score_named",
+]

@@ -1,0 +1,106 @@
+"""Scores: what they count, and the intervals around them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmapps.errors import UserError
+from lstmapps.scores import SCORES, edit_counts, measure, score_named
+
+
+def measured(name, references, hypotheses):
+    return measure(score_named(name), [[reference] for reference in references], hypotheses)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "unit", "expected"),
+    [
+        ("abc", "abc", "character", (0, 0, 0, 3)),
+        ("abc", "axc", "character", (1, 0, 0, 3)),
+        ("abc", "ab", "character", (0, 1, 0, 3)),
+        ("abc", "abcd", "character", (0, 0, 1, 3)),
+        ("", "ab", "character", (0, 0, 2, 0)),
+        ("the cat sat", "the hat", "word", (1, 1, 0, 3)),
+    ],
+)
+def test_edit_counts(reference, hypothesis, unit, expected):
+    counts = edit_counts(reference, hypothesis, unit)
+    assert (counts.substitutions, counts.deletions, counts.insertions, counts.length) == expected
+
+
+def test_error_rate_is_errors_over_length_with_an_interval_around_it():
+    rate = measured("cer", ["abcd", "ab"], ["abxd", "ab"])
+    assert rate.value == pytest.approx(100 / 6)
+    assert rate.details == {"substituted": 1, "deleted": 0, "inserted": 0, "of": 6}
+    assert 0.0 <= rate.low <= rate.value <= rate.high <= 25.0
+
+
+@given(st.lists(st.tuples(st.text("ab ", max_size=6), st.text("ab ", max_size=6)), min_size=1, max_size=6))
+def test_the_rate_of_a_text_with_itself_is_zero_and_no_rate_is_negative(pairs):
+    references, hypotheses = zip(*pairs, strict=True)
+    if not any(references):
+        return
+    assert measured("cer", references, references).value == 0.0
+    assert measured("cer", references, hypotheses).value >= 0.0
+
+
+def test_more_lines_give_a_narrower_interval():
+    few = measured("cer", ["ab", "cd"] * 5, ["ab", "cx"] * 5)
+    many = measured("cer", ["ab", "cd"] * 500, ["ab", "cx"] * 500)
+    assert many.high - many.low < few.high - few.low
+
+
+def test_the_interval_is_that_of_95_percent():
+    """Lines of one character are draws of a coin: the normal interval is 1.96 deviations to each side."""
+    rate = measured("cer", ["a"] * 2000, ["b"] * 600 + ["a"] * 1400)
+    deviation = 100 * math.sqrt(0.3 * 0.7 / 2000)
+    assert rate.value == pytest.approx(30.0)
+    assert rate.high - rate.low == pytest.approx(2 * 1.96 * deviation, rel=0.08)
+
+
+@pytest.mark.parametrize(("references", "hypotheses"), [(["a"], []), ([""], ["a"])])
+def test_nothing_to_compare_is_refused(references, hypotheses):
+    with pytest.raises(ValueError, match=r"references"):
+        measured("cer", references, hypotheses)
+
+
+def test_exact_match_is_the_share_of_texts_that_are_right():
+    exact = measure(score_named("exact"), [["a", "b"], ["c"], ["d"]], ["b", "c", "x"])
+    assert exact.value == pytest.approx(200 / 3)
+    assert exact.details == {"right": 2, "of": 3}
+
+
+def test_of_several_references_the_nearest_counts():
+    rate = measure(score_named("wer"), [["a b c d", "a x"]], ["a b"])
+    assert rate.details == {"substituted": 1, "deleted": 0, "inserted": 0, "of": 2}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_knows_which_way_is_better(name):
+    score = SCORES[name]
+    right, wrong = (measured(name, ["ab cd", "ef"], texts).value for texts in (["ab cd", "ef"], ["xx", "yy zz qq"]))
+    assert score.better(right, wrong)
+    assert not score.better(wrong, right)
+    assert score.better(wrong, score.worst)
+    json = measured(name, ["ab"], ["ab"]).as_json()
+    assert (json["unit"], json["higher_is_better"]) == (score.unit, score.higher_is_better)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_the_interval_is_that_of_drawing_the_texts_themselves(name):
+    references, hypotheses = ["ab cd", "ef", "gh i", "j"], ["ab cd", "e", "gh x i", "z"]
+    draws = np.random.default_rng(0).integers(0, 4, size=(1000, 4))
+    values = [
+        measure(score_named(name), [[references[i]] for i in draw], [hypotheses[i] for i in draw], 0).value
+        for draw in draws
+    ]
+    found = measured(name, references, hypotheses)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
+
+
+def test_a_misspelt_score_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'cer'"):
+        score_named("cerr")
