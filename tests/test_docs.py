@@ -54,7 +54,8 @@ def test_commands_exist(page):
 def test_every_public_name_is_in_the_reference():
     page = (ROOT / "docs" / "reference.md").read_text()
     listed = [pkgutil.resolve_name(name) for name in re.findall(r"^::: (\S+)", page, re.MULTILINE)]
-    for name in ("lstmapps", "lstmapps.nn", "lstmapps.ctc", "lstmapps.data", "lstmapps.text", "lstmapps.tasks"):
+    rooms = ("nn", "ctc", "data", "text", "scores", "tasks", "training")
+    for name in ("lstmapps", *(f"lstmapps.{room}" for room in rooms)):
         module = importlib.import_module(name)
         for public in module.__all__:
             value = getattr(module, public)
