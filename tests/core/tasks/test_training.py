@@ -1,7 +1,9 @@
 """Training promises: a killed run continues exactly, and many processes do what one does."""
 
 import json
+import multiprocessing
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from drawn import draw_lines
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -122,6 +125,20 @@ def test_two_processes_reach_the_weights_of_one(lines, tmp_path):
     expected, got = final_weights(tmp_path / "one"), final_weights(tmp_path / "two")
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_workers_that_are_spawned_take_all_inputs_within_few_open_files(tmp_path):
+    """Python 3.14 spawns; each of 300 inputs as a file of its own would be too many."""
+    data = draw_lines(tmp_path / "data", 300)
+    limits, method = resource.getrlimit(resource.RLIMIT_NOFILE), multiprocessing.get_start_method()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        train(data, tmp_path / "run", "--data.workers=1", "--trainer.max_epochs=1", "--data.batch_steps=3000")
+    finally:
+        multiprocessing.set_start_method(method, force=True)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(rows(tmp_path / "run")) == 1
 
 
 def test_workers_make_the_batches_that_the_training_process_makes(lines, tmp_path):

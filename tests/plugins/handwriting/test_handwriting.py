@@ -149,6 +149,18 @@ def test_lines_are_cut_from_page_xml(sheet, plain):
     assert bool((cut[:20, 15:] == cut[0, -1]).all()), "what lies outside the polygon is paper"
 
 
+def test_a_line_is_cut_from_a_page_of_200_megapixels(tmp_path, plain):
+    page = Image.new("L", (14_000, 14_400), 255)
+    page.paste(draw("123"), (13_000, 14_000))
+    page.save(tmp_path / "page.png", compress_level=1)
+    del page
+    outline = "13000,14000 13043,14000 13043,14023 13000,14023"
+    (tmp_path / "page.xml").write_text(page_xml("page.png", [("a", outline, "123")]))
+    domain = Handwriting(24)
+    (sample,) = domain.read(str(tmp_path / "page.xml"))
+    torch.testing.assert_close(domain.load(domain.measure(sample)), plain)
+
+
 def test_lines_are_cut_from_alto_xml(sheet, plain):
     rows = (
         '<TextLine ID="a" HPOS="10" VPOS="10" WIDTH="44" HEIGHT="24"><String CONTENT="1"/><SP/><String CONTENT="23"/>'
