@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
@@ -34,11 +33,6 @@ class Case:
     @property
     def reference(self) -> str:
         return self.references[0]
-
-    def score(self, score: Score) -> float:
-        """Return a score of this text alone, the worst one where there is nothing to compare with."""
-        value = score.value(np.array(score.statistics(self.references, self.hypothesis), np.float64))
-        return score.worst if np.isnan(value) else value
 
 
 @dataclass(frozen=True)

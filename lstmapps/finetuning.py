@@ -95,7 +95,7 @@ def finetune(
         given[key] = [*ours, *(own if isinstance(own, list) else [own])]
     trainer = Trainer(**{**given, "default_root_dir": given["default_root_dir"] or output})
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
-    limit = to_beat + (0.005 if score.higher_is_better else -0.005)
+    limit = to_beat + score.sign * 0.005
     trained = train(run, output, resume=resume, console=console, better_than=limit, tolerance=_TOLERANCE)
     if not trained.improved:
         raise UserError(

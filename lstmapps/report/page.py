@@ -47,10 +47,10 @@ def write_report(
         part=part,
         evaluation=evaluation,
         curves=learning.values(),
-        groups=sorted(groups.items(), key=lambda item: _badness(first, next(iter(item[1].values())).value)),
+        groups=sorted(groups.items(), key=lambda item: first.sign * item[1][first.name].value),
         confusions=evaluation.confusions().most_common(30),
         streaming=_streaming(model, evaluation),
-        worst=[_shown(model, first, case) for case in _worst(evaluation)],
+        worst=[_shown(model, first, case) for case in _worst(first, evaluation.cases)],
         alignments=alignments.values(),
     )
     drawings = path.with_name(f"{path.stem}-drawings")
@@ -75,9 +75,9 @@ def _template() -> Any:
 def _learning(history: Sequence[dict[str, float]], scores: Sequence[Score]) -> dict[str, str]:
     """Return the learning curves that a history has points for, scores of one unit together."""
     wanted = {"loss": ("loss, nats a symbol", {"train": "train_loss"})}
-    for score in scores:
-        label, names = wanted.setdefault(f"scores-{score.unit}".strip("-%"), (f"on validation, {score.unit}", {}))
-        names[score.name.upper()] = f"validation_{score.name}"
+    for number, unit in enumerate(dict.fromkeys(score.unit for score in scores), start=1):
+        names = {score.name.upper(): f"validation_{score.name}" for score in scores if score.unit == unit}
+        wanted["scores" if number == 1 else f"scores-{number}"] = (f"on validation, {unit}".rstrip(", "), names)
     drawings = {}
     for file, (label, names) in wanted.items():
         series = {name: [(row["epoch"], row[key]) for row in history if key in row] for name, key in names.items()}
@@ -111,15 +111,9 @@ def _streaming(model: Model, evaluation: Evaluation) -> dict[str, float]:
     }
 
 
-def _worst(evaluation: Evaluation) -> list[Case]:
-    score = evaluation.first.score
-    wrong = [case for case in evaluation.cases if case.hypothesis not in case.references]
-    return sorted(wrong, key=lambda case: _badness(score, case.score(score)))[:_WORST]
-
-
-def _badness(score: Score, value: float) -> float:
-    """Return what puts the worst of values of a score first."""
-    return value if score.higher_is_better else -value
+def _worst(score: Score, cases: Sequence[Case]) -> list[Case]:
+    wrong = [case for case in cases if case.hypothesis not in case.references]
+    return sorted(wrong, key=lambda case: score.sign * score.of(case.references, case.hypothesis))[:_WORST]
 
 
 def _shown(model: Model, score: Score, case: Case) -> dict[str, Any]:
@@ -132,7 +126,7 @@ def _shown(model: Model, score: Score, case: Case) -> dict[str, Any]:
         "sound": _data_url("audio/flac", model.domain.sound(sample)),
         "reference": reference,
         "hypothesis": hypothesis,
-        "score": score.shown(case.score(score)),
+        "score": score.shown(score.of(case.references, case.hypothesis)),
         "confidence": 100 * case.prediction.confidence,
     }
 

@@ -35,18 +35,24 @@ class Score(ABC):
         """Return counts that explain the value, by name."""
         return {}
 
-    def prepared(self, references: Sequence[Sequence[str]]) -> Score:
-        """Return the score as it is for a part with these references: some weigh by all of them."""
-        return self
-
-    def better(self, value: float, other: float) -> bool:
-        """Tell whether a value is better than another."""
-        return value > other if self.higher_is_better else value < other
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is: times it, values sort from the worst to the best."""
+        return 1 if self.higher_is_better else -1
 
     @property
     def worst(self) -> float:
         """What every value is better than."""
-        return float("-inf") if self.higher_is_better else float("inf")
+        return -self.sign * float("inf")
+
+    def better(self, value: float, other: float) -> bool:
+        """Tell whether a value is better than another."""
+        return self.sign * value > self.sign * other
+
+    def of(self, references: Sequence[str], hypothesis: str) -> float:
+        """Return the score of one text alone, the worst where there is nothing to compare with."""
+        value = self.value(np.array(self.statistics(references, hypothesis), np.float64))
+        return self.worst if np.isnan(value) else value
 
     def shown(self, value: float) -> str:
         """Return the name, a value and its unit, as in `CER 3.62 %`."""
@@ -88,7 +94,6 @@ def measure(
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses")
-    score = score.prepared(references)
     statistics = np.array([score.statistics(r, h) for r, h in zip(references, hypotheses, strict=True)], np.float64)
     sums = statistics.sum(axis=0)
     value = score.value(sums) if len(statistics) else float("nan")

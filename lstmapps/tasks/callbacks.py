@@ -87,7 +87,7 @@ class KeepBest(Callback):
         if trainer.sanity_checking:
             return
         value = float(trainer.callback_metrics[f"validation_{self.score.name}"])
-        tolerated = self.best * (1.0 + self.tolerance * (-1.0 if self.score.higher_is_better else 1.0))
+        tolerated = self.best * (1.0 - self.score.sign * self.tolerance)
         good = self.score.better(value, self.limit) and self.score.better(value, tolerated)
         self.best = value if self.score.better(value, self.best) else self.best
         if good and trainer.is_global_zero:
@@ -220,7 +220,7 @@ class ShowReadings(Callback):
         self.console.print(f"epoch {trainer.current_epoch + 1}: {line}", style="bold", highlight=False)
         shown = random.Random(trainer.current_epoch).sample(readings, min(3, len(readings)))
         for reading in shown:
-            self.console.print(f"  reference  {reading.reference}", markup=False, highlight=False)
+            self.console.print(f"  reference  {reading.references[0]}", markup=False, highlight=False)
             self.console.print(f"  hypothesis {reading.hypothesis}", markup=False, highlight=False)
 
 

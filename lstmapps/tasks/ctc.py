@@ -22,10 +22,10 @@ from lstmapps.text import Normalisation, Vocabulary
 
 @dataclass(frozen=True)
 class Reading:
-    """A reference and what the network read."""
+    """The references of a sample and what the network read."""
 
     id: str
-    reference: str
+    references: tuple[str, ...]
     hypothesis: str
 
 
@@ -98,11 +98,11 @@ class CTCTask(LightningModule):
             read = [hypothesis.symbols for hypothesis in greedy_decode(logits, lengths)]
         for sample, symbols in zip(batch.samples, read, strict=True):
             reading = self.normalisation(self.vocabulary.decode(symbols))
-            self.readings.append(Reading(sample.id, sample.text or "", reading))
+            self.readings.append(Reading(sample.id, sample.references or ("",), reading))
 
     def on_validation_epoch_end(self) -> None:
         self.readings = _gather(self.readings)
-        references = [[reading.reference] for reading in self.readings]
+        references = [reading.references for reading in self.readings]
         hypotheses = [reading.hypothesis for reading in self.readings]
         for score in self.scores:
             measured = measure(score, references, hypotheses, resamples=0)

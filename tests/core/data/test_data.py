@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from lstmapps.data import (
     Sample,
+    SequenceData,
     SizeBatches,
+    Source,
     collate,
     distinct,
     group_of,
@@ -23,7 +25,7 @@ from lstmapps.data import (
 from lstmapps.data.checks import Checked, group_leak_problems, odd_samples
 from lstmapps.data.module import Kept
 from lstmapps.errors import UserError
-from lstmapps.text import Vocabulary
+from lstmapps.text import Normalisation, Vocabulary
 
 SIZES = st.lists(st.integers(1, 500), min_size=3, max_size=60)
 
@@ -177,6 +179,18 @@ def test_ids_become_distinct_and_first_ones_stay(ids):
     assert len(set(made)) == len(ids)
     assert all(new.startswith(old) for new, old in zip(made, ids, strict=True))
     assert made[:1] == ids[:1]
+
+
+class Made(Source):
+    def samples(self):
+        yield Sample("a", None, text="one  text ", others=(" an other ",))
+
+
+def test_every_reference_of_a_sample_is_normalised():
+    data = SequenceData(domain=None, train=Made(), normalisation=Normalisation())
+    (sample,) = data.samples("train")
+    assert sample.references == ("one text", "an other")
+    assert Sample("b", None).references == ()
 
 
 def test_what_is_kept_is_one_block_of_memory():

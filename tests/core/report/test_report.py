@@ -12,7 +12,8 @@ from lstmapps.evaluation import Case, Evaluation
 from lstmapps.predictions import Piece, Prediction
 from lstmapps.report import write_report
 from lstmapps.report.drawings import alignment, curves
-from lstmapps.scores import measure, score_named
+from lstmapps.report.page import _learning
+from lstmapps.scores import ErrorRate, measure, score_named
 
 SVG = "http://www.w3.org/2000/svg"
 
@@ -109,3 +110,15 @@ def test_an_alignment_without_steps_or_with_a_picture_is_drawn():
     drawing = ElementTree.fromstring(alignment([[0.5, 0.5]], 50, [("a", 0, 50, 0.9)], written.getvalue()))
     assert len(list(drawing.iter(f"{{{SVG}}}image"))) == 1
     assert float(drawing.get("width").removesuffix("pt")) == 320, "64 high, everything in proportion"
+
+
+def test_scores_of_one_unit_share_a_drawing():
+    class Points(ErrorRate):
+        unit = "points"
+
+    scores = [score_named("cer"), Points("points", "word"), score_named("wer")]
+    history = [{"epoch": 1, "validation_cer": 9.0, "validation_wer": 20.0, "validation_points": 30.0}]
+    drawn = _learning(history, scores)
+    assert set(drawn) == {"scores", "scores-2"}
+    assert {"CER", "WER", "on validation, %"} <= set(texts_of(drawn["scores"]))
+    assert "on validation, points" in texts_of(drawn["scores-2"])

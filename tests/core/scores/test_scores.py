@@ -85,6 +85,8 @@ def test_every_score_knows_which_way_is_better(name):
     assert score.better(right, wrong)
     assert not score.better(wrong, right)
     assert score.better(wrong, score.worst)
+    assert score.sign * score.of(["ab"], "ab") > score.sign * score.of(["ab"], "xy")
+    assert score.of(["ab"], "ab") == measured(name, ["ab"], ["ab"]).value
     json = measured(name, ["ab"], ["ab"]).as_json()
     assert (json["unit"], json["higher_is_better"]) == (score.unit, score.higher_is_better)
 
