@@ -83,7 +83,14 @@ def finetune(
     masks = None if recipe["masks"] is None else Masks(**recipe["masks"])
     optimisation = Optimisation(**vars(parsed["optimisation"]))
     task = CTCTask(
-        network.frontend, network.encoder, vocabulary, model.normalisation, optimisation, recipe["auxiliary"], masks
+        network.frontend,
+        network.encoder,
+        vocabulary,
+        model.normalisation,
+        optimisation,
+        recipe["auxiliary"],
+        masks,
+        scores=model.config["scores"],
     )
     task.network = network
     given = vars(parsed["trainer"])

@@ -28,7 +28,7 @@ from lstmapps.nn.transducer import Found, TransducerState
 from lstmapps.package import Package
 from lstmapps.predictions import Failure, Piece, Prediction
 from lstmapps.reading import Reader, align, prediction_of, reader
-from lstmapps.scores import Score, score_named
+from lstmapps.scores import Score, scores_named
 from lstmapps.text import BLANK, Normalisation, Vocabulary
 
 Decoder = Literal["greedy", "beam", "transducer"]
@@ -101,7 +101,7 @@ class Model:
     @property
     def scores(self) -> list[Score]:
         """What the model is measured by; the first decides."""
-        return [score_named(name) for name in self.config["scores"]]
+        return scores_named(self.config["scores"])
 
     def save(self, folder: str | Path) -> None:
         """Write the model as a package, whole or not at all."""

@@ -24,6 +24,7 @@ from lstmapps.confidence import Calibration
 from lstmapps.errors import UserError, escaped
 from lstmapps.language_model import ArpaFile
 from lstmapps.plugins import allowed_packages, find
+from lstmapps.scores import scores_named
 from lstmapps.text import Normalisation, Vocabulary
 
 FORMAT = 1
@@ -49,7 +50,7 @@ FILES = ("config.yaml", "weights.safetensors", "vocabulary.json", "results.json"
 class Package:
     """A package in memory: what stands in its files.
 
-    config: `name`, `recipe`, `domain`, `network`, `normalisation`, `decoder`, `confidence`.
+    config: `name`, `recipe`, `domain`, `network`, `normalisation`, `scores`, `decoder`, `confidence`.
     results: scores by part, and what the model was trained on.
     language_model: an ARPA file; `decoder.language_model` tells how it is used.
     """
@@ -287,7 +288,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} names no package format; this is no model package")
     if config["format"] > FORMAT:
         raise UserError(f"{path} has the format {config['format']}, newer than {FORMAT}; update lstmapps to read it")
-    for key in ("name", "domain", "network", "normalisation", "decoder"):
+    for key in ("name", "domain", "network", "normalisation", "decoder", "scores"):
         if key not in config:
             raise UserError(f"{path} lacks {key!r}; copy the package again")
     _check_kinds(config, path)
@@ -313,12 +314,15 @@ def _check_kinds(config: dict[str, Any], path: Path) -> None:
     for key in ("name", "recipe"):
         if not isinstance(config.get(key, ""), str) or config.get(key, "") != escaped(config.get(key, "")):
             raise UserError(f"{path}: {key!r} is no name; copy the package again")
+    if not isinstance(config["scores"], list) or not all(isinstance(name, str) for name in config["scores"]):
+        raise UserError(f"{path}: 'scores' is no list of names; copy the package again")
     try:
         Normalisation(**config["normalisation"])
+        scores_named(config["scores"])
         Calibration(*map(float, config.get("confidence", {}).get("character", ())))
         if not 1 <= int(config["decoder"].get("beam", 1)) <= _WIDEST_BEAM:
             raise ValueError(f"the beam is {config['decoder']['beam']}")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, UserError) as error:
         raise UserError(f"{path} has settings that cannot be used ({error}); copy the package again") from None
 
 

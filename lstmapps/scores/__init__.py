@@ -1,5 +1,7 @@
 """How well texts answer to their references: scores by name, and their intervals. Nothing here imports torch."""
 
+from collections.abc import Sequence
+
 from lstmapps.errors import UserError, did_you_mean
 from lstmapps.scores.match import ExactMatch
 from lstmapps.scores.rates import EditCounts, ErrorRate, edit_counts
@@ -19,6 +21,13 @@ def score_named(name: str) -> Score:
     return SCORES[name]
 
 
+def scores_named(names: Sequence[str]) -> list[Score]:
+    """Return scores by their names, the first of which decides; raises UserError if there is none."""
+    if not names:
+        raise UserError(f"no score is named; name one or more of {', '.join(SCORES)}")
+    return [score_named(name) for name in names]
+
+
 __all__ = [
     "SCORES",
     "EditCounts",
@@ -29,4 +38,5 @@ __all__ = [
     "edit_counts",
     "measure",
     "score_named",
+    "scores_named",
 ]

@@ -14,7 +14,7 @@ from lstmapps.ctc import ctc_loss, greedy_decode
 from lstmapps.data import Batch
 from lstmapps.nn import ConvRecurrentEncoder, CTCNetwork
 from lstmapps.nn.recurrent import RecurrentStack
-from lstmapps.scores import measure, score_named
+from lstmapps.scores import measure, scores_named
 from lstmapps.tasks.masks import Masks
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import Normalisation, Vocabulary
@@ -62,7 +62,7 @@ class CTCTask(LightningModule):
         self.optimisation = optimisation
         self.auxiliary = auxiliary
         self.masks = masks
-        self.scores = [score_named(name) for name in scores]
+        self.scores = scores_named(scores)
         self.readings: list[Reading] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

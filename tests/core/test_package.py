@@ -112,6 +112,10 @@ SPOILT = {
         lambda f: edit_config(f, lambda c: c["domain"].update(class_path="lstmapps.package.Path")),
         r"lstmapps\.package\.Path is not a class of that package",
     ),
+    "no scores": (lambda f: edit_config(f, lambda c: c.pop("scores")), "lacks 'scores'"),
+    "scores of no kind": (lambda f: edit_config(f, lambda c: c.update(scores=5)), "'scores' is no list of names"),
+    "unknown score": (lambda f: edit_config(f, lambda c: c.update(scores=["cerr"])), "did you mean 'cer'"),
+    "an empty list of scores": (lambda f: edit_config(f, lambda c: c.update(scores=[])), "no score is named"),
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), r"weights\.safetensors is missing"),
     "truncated weights": (
         lambda f: (f / "weights.safetensors").write_bytes((f / "weights.safetensors").read_bytes()[:500]),

@@ -99,8 +99,16 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
     lines = draw_lines(tmp_path / "own", 40, seed=7)
     model = Model.load(base)
     model.config["training"] = {"auxiliary": 0.7, "masks": {"bands": 1, "frames": 0}}
-    seen, prepared = [], []
-    monkeypatch.setattr(finetuning, "CTCTask", lambda *a: seen.append(a) or CTCTask(*a))
+    model.config["scores"] = ["exact", "cer"]
+    seen, scores, prepared = [], [], []
+
+    def task(*arguments, **named):
+        seen.append(arguments)
+        made = CTCTask(*arguments, **named)
+        scores.append([score.name for score in made.scores])
+        return made
+
+    monkeypatch.setattr(finetuning, "CTCTask", task)
     prepare = SequenceData.prepare
     monkeypatch.setattr(SequenceData, "prepare", lambda self, *a, **k: prepared.append(self) or prepare(self, *a, **k))
     settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", "--trainer.max_epochs=9", CPU]
@@ -109,6 +117,7 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
     with contextlib.suppress(UserError):  # whether it gets better does not matter here
         finetuning.finetune(model, settings, tmp_path / "tuned", resume=False, console=Console(quiet=True))
     assert seen[0][5:] == (0.7, Masks(bands=1, frames=0))
+    assert scores == [["exact", "cer"]]
     assert len(prepared) == 1
     metrics = next((tmp_path / "tuned").rglob("metrics.csv"), None)
     assert metrics is None or "lr-" in metrics.read_text()
