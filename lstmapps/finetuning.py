@@ -16,7 +16,8 @@ from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
 from lstmapps.nn.adaptation import change_symbols
-from lstmapps.recipe import parse_data
+from lstmapps.recipe import parse_data, settings_refused
+from lstmapps.scores import Score
 from lstmapps.tasks import CTCTask, Masks
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.text import VocabularyChange
@@ -62,7 +63,10 @@ def finetune(
     settings = [f"--trainer.{key}={value}" for key, value in trainer_defaults.items()]
     settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]
     parsed = parse_data(defaults, [*settings, *overrides], extra)
-    data = parsed["data"]
+    data, score = parsed["data"], model.scores[0]
+    with settings_refused():
+        optimisation = Optimisation(**vars(parsed["optimisation"]))
+        trainer = _trainer(vars(parsed["trainer"]), score, output, console)
     vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
     change = VocabularyChange.between(model.vocabulary, vocabulary)
     data.vocabulary = vocabulary
@@ -72,7 +76,7 @@ def finetune(
 
     held_out = data.parts["validation"]
     before = evaluate(model, held_out)
-    to_beat, score = before.first.value, before.first.score
+    to_beat = before.first.value
     if (output / "model").exists() and not resume:
         earlier = evaluate(Model.load(output / "model"), held_out).first.value
         to_beat = earlier if score.better(earlier, to_beat) else to_beat
@@ -81,7 +85,6 @@ def finetune(
     usual = {"auxiliary": 0.3 if network.auxiliary_head is not None else 0.0, "masks": None}
     recipe = {**usual, **model.config.get("training", {})}
     masks = None if recipe["masks"] is None else Masks(**recipe["masks"])
-    optimisation = Optimisation(**vars(parsed["optimisation"]))
     task = CTCTask(
         network.frontend,
         network.encoder,
@@ -93,14 +96,6 @@ def finetune(
         scores=model.config["scores"],
     )
     task.network = network
-    given = vars(parsed["trainer"])
-    patience = max(_PATIENCE, (given["max_epochs"] or 0) * 2 // 3)
-    mode = "max" if score.higher_is_better else "min"
-    early = EarlyStopping(f"validation_{score.name}", patience=patience, mode=mode)
-    for key, ours in (("callbacks", [*progress(console), early]), ("plugins", TRAINER_DEFAULTS["plugins"])):
-        own = given[key] or []
-        given[key] = [*ours, *(own if isinstance(own, list) else [own])]
-    trainer = Trainer(**{**given, "default_root_dir": given["default_root_dir"] or output})
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
     limit = to_beat + score.sign * 0.005
     trained = train(run, output, resume=resume, console=console, better_than=limit, tolerance=_TOLERANCE)
@@ -113,6 +108,17 @@ def finetune(
         return None
     tuned, after = conclude(trained.package, held_out)
     return FineTuned(tuned, before, after, change, trained)
+
+
+def _trainer(settings: dict[str, Any], score: Score, output: Path, console: Console) -> Trainer:
+    """Return a trainer that stops when the score no longer improves; callbacks and plugins given come after ours."""
+    patience = max(_PATIENCE, (settings["max_epochs"] or 0) * 2 // 3)
+    mode = "max" if score.higher_is_better else "min"
+    early = EarlyStopping(f"validation_{score.name}", patience=patience, mode=mode)
+    for key, ours in (("callbacks", [*progress(console), early]), ("plugins", TRAINER_DEFAULTS["plugins"])):
+        own = settings[key] or []
+        settings[key] = [*ours, *(own if isinstance(own, list) else [own])]
+    return Trainer(**{**settings, "default_root_dir": settings["default_root_dir"] or output})
 
 
 def _small_batches(data: SequenceData) -> int:

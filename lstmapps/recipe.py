@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, Namespace
+from jsonargparse.typing import ClosedUnitInterval
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
@@ -37,7 +40,7 @@ class RecipeCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--card", type=dict[str, Any], default={}, help="what the model card says")
-        parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
+        parser.add_argument("--average", type=ClosedUnitInterval, default=0.998, help="decay of the averaged weights")
         parser.link_arguments("data.vocabulary", "model.init_args.vocabulary", apply_on="instantiate")
         parser.link_arguments("data.normalisation", "model.init_args.normalisation")
         parser.link_arguments("seed_everything", "data.seed")
@@ -62,7 +65,7 @@ def build(
     """
     name, file = recipe_file(recipe)
     quieten()
-    try:
+    with settings_refused(f"{file}: "):
         cli = RecipeCLI(
             CTCTask,
             SequenceData,
@@ -78,11 +81,20 @@ def build(
             },
             parser_kwargs={"exit_on_error": False},
         )
-    except ArgumentError as error:
-        raise UserError(f"{file}: {_first_cause(error)}") from None
     config = _plain(cli.config)
     package_config = _package_config(name, config, cli.model)
     return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule)
+
+
+@contextmanager
+def settings_refused(where: str = "") -> Iterator[None]:
+    """Turn what parser and classes say of settings that they cannot take into a UserError, behind `where`."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise UserError(where + _first_cause(error)) from None
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise UserError(where + _refusal(error)) from error
 
 
 def parse_data(defaults: dict[str, Any], overrides: Sequence[str], extra: Mapping[str, type] = {}) -> Namespace:
@@ -96,14 +108,12 @@ def parse_data(defaults: dict[str, Any], overrides: Sequence[str], extra: Mappin
     parser.add_class_arguments(SequenceData, "data")
     for key, group in extra.items():
         parser.add_class_arguments(group, key, instantiate=False)
-    try:
+    with settings_refused():
         parser.set_defaults({f"data.{key}": value for key, value in defaults.items()})
         config = parser.parse_args(list(overrides))
         instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # renamed in jsonargparse 4.49
         built: Namespace = instantiate(config)
         return built
-    except ArgumentError as error:
-        raise UserError(_first_cause(error)) from None
 
 
 def recipe_data(recipe: str, overrides: Sequence[str] = ()) -> SequenceData:
@@ -161,3 +171,8 @@ def _first_cause(error: ArgumentError) -> str:
     telling = next((line for line in lines if any(word in line for word in words)), lines[-1])
     keys = [key for key in re.findall(r'[Kk]ey "([^"]+)"', text) if key not in telling]
     return (f"{keys[-1]}: " if keys else "") + telling[:300]
+
+
+def _refusal(error: Exception) -> str:
+    """Return what a class said of settings that it cannot take, out of what the parser may have put around it."""
+    return str(error).rpartition("Errors:\n")[2].split("\n")[0].strip(" -")

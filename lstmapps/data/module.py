@@ -73,6 +73,8 @@ class SequenceData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if batch_steps < 1:
+            raise ValueError(f"data.batch_steps must be at least 1, not {batch_steps}")
         self.domain = domain
         self.sources: dict[str, str | Source | None] = {"train": train, "validation": validation, "test": test}
         self.root, self.folder, self.homepage = root, folder, homepage

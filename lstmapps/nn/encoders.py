@@ -30,6 +30,10 @@ class Convolution:
     pool: tuple[int, int] = (1, 1)
     residual: bool = False
 
+    def __post_init__(self) -> None:
+        if min(self.channels, self.kernel, *self.stride, *self.pool) < 1:
+            raise ValueError(f"channels, kernel, stride and pool of a convolution are at least 1, unlike {self}")
+
 
 class ConvRecurrentEncoder(nn.Module):
     """Turn (batch, time, input_size) into (batch, shorter time, output_size).

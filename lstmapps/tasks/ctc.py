@@ -56,6 +56,8 @@ class CTCTask(LightningModule):
         scores: Sequence[str] = ("cer", "wer"),
     ) -> None:
         super().__init__()
+        if auxiliary < 0.0 or transducer < 0:
+            raise ValueError(f"auxiliary and transducer are 0 or more, not {auxiliary} and {transducer}")
         self.network = CTCNetwork(frontend, encoder, len(vocabulary), auxiliary=auxiliary > 0, transducer=transducer)
         self.vocabulary = vocabulary
         self.normalisation = normalisation

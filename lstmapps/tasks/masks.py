@@ -22,6 +22,10 @@ class Masks:
     frame_width: int = 40
     share: float = 0.15
 
+    def __post_init__(self) -> None:
+        if min(self.bands, self.band_width, self.frames, self.frame_width) < 0 or not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"masks have counts and widths from 0 up and a share of 0 to 1, unlike {self}")
+
     def __call__(self, y: Tensor, lengths: Tensor) -> Tensor:
         """Return a masked copy of y (batch, frames, features), each row masked on its own."""
         batch, time, features = y.shape

@@ -25,6 +25,12 @@ class Optimisation:
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     layer_decay: float = 1.0
 
+    def __post_init__(self) -> None:
+        if min(self.learning_rate, self.weight_decay) < 0.0:
+            raise ValueError(f"learning_rate and weight_decay are 0 or more, unlike {self}")
+        if not (0.0 <= self.warmup <= 1.0 and 0.0 < self.layer_decay <= 1.0):
+            raise ValueError(f"warmup is a share of 0 to 1, layer_decay above 0 and at most 1, unlike {self}")
+
     def configure(self, levels: list[nn.Module], steps: int) -> dict[str, Any]:
         """Return what Lightning's `configure_optimizers` returns; `levels` from the input to the top."""
         groups = []

@@ -286,6 +286,45 @@ def test_a_mistake_is_one_line_without_a_traceback(capsys, monkeypatch, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+ENCODER = "--model.init_args.encoder.init_args"
+REFUSED = {
+    "--model.init_args.scores=[cerr]": "did you mean 'cer'",
+    "--model.init_args.scores=[]": "no score is named",
+    "--model.init_args.auxiliary=-1": "0 or more",
+    "--model.init_args.transducer=-4": "0 or more",
+    "--model.init_args.masks={bands: -1}": "masks have counts and widths from 0 up",
+    "--model.init_args.optimisation.learning_rate=-1": "learning_rate and weight_decay are 0 or more",
+    "--model.init_args.optimisation.warmup=2": "warmup is a share",
+    f"{ENCODER}.hidden_size=0": "hidden_size and num_layers must be at least 1",
+    f"{ENCODER}.recurrent=lstmm": "Got value: lstmm",
+    f"{ENCODER}.convolutions=[{{channels: 4, pool: [0, 2]}}]": "at least 1",
+    "--data.domain.init_args.height=0": "pixels high, not 0",
+    "--data.batch_steps=0": "must be at least 1",
+    "--average=7": "average",
+    "--trainer.devices=0": "devices",
+    "--trainer.max_epochs=x": "max_epochs",
+}
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+def test_a_setting_that_cannot_be_is_refused_in_one_sentence(capsys, lines, tmp_path, setting):
+    arguments = ["train", TINY, f"--data.root={lines}", "--output", tmp_path / "run", "--trainer.accelerator=cpu"]
+    code, _, err = call(capsys, *arguments, setting)
+    assert code == 1
+    assert REFUSED[setting] in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize("setting", ["--trainer.devices=0", "--optimisation.learning_rate=-1", "--data.batch_steps=0"])
+def test_fine_tuning_refuses_a_setting_that_cannot_be_before_it_begins(capsys, model, lines, tmp_path, setting):
+    arguments = ["finetune", model, f"--data.train={lines / 'train.tsv'}", "--output", tmp_path / "tuned"]
+    code, _, err = call(capsys, *arguments, "--trainer.accelerator=cpu", setting)
+    assert code == 1
+    assert len(err.strip().splitlines()) == 1
+    assert setting[2:].partition("=")[0].rpartition(".")[2] in err
+
+
 def test_a_recipe_with_a_misspelt_key_is_named(capsys, tmp_path):
     recipe = tmp_path / "wrong.yaml"
     recipe.write_text(TINY.read_text().replace("batch_steps", "batch_step"))
