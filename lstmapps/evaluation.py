@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rapidfuzz.distance import Levenshtein
 
-from lstmapps import streaming
 from lstmapps.confidence import calibration_error, characters_right, fit_calibration
 from lstmapps.data.samples import Sample, group_of
-from lstmapps.model import Decoder, Model
-from lstmapps.predictions import Failure, Prediction
+from lstmapps.model import Model
+from lstmapps.prediction import Failure, Prediction
 from lstmapps.scores import Measured, Score, measure
 
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -75,7 +73,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model, samples: Sequence[Sample], decoder: Decoder | None = None, watch: Watch | None = None
+    model: Model, samples: Sequence[Sample], decoder: str | None = None, watch: Watch | None = None
 ) -> Evaluation:
     """Read samples that carry normalised texts, and score the readings; `watch` may show how far it has come."""
     cases: list[Case] = []
@@ -94,28 +92,6 @@ def evaluate(
 def _measure(scores: Sequence[Score], cases: Sequence[Case]) -> dict[str, Measured]:
     references, hypotheses = [case.references for case in cases], [case.hypothesis for case in cases]
     return {score.name: measure(score, references, hypotheses) for score in scores}
-
-
-@torch.inference_mode()
-def stream_difference(model: Model, sample: Sample, pieces: int = 20) -> tuple[bool, float]:
-    """Tell whether an input taken in `pieces` is read as the whole is, and how far posteriors differ at most."""
-    sample = model.domain.measure(sample)
-    x = model.domain.load(sample)
-    state = model.init_state()
-    network = streaming.init_state(model.network)
-    text, encoded = "", []
-    for chunk in x.tensor_split(pieces):
-        heard, state = model.step(chunk, state, tentative=False)
-        more, network = streaming.step(model.network, chunk, network)
-        text += heard.stable
-        encoded.append(more)
-    text += model.finish(state).stable
-    encoded.append(streaming.finish(model.network, network))
-    streamed = model.network.head(torch.cat(encoded)).softmax(dim=1)
-    whole, _ = model.posteriors(sample)
-    (offline,) = model.predict([sample], decoder="greedy" if model.network.transducer is None else "transducer")
-    same = isinstance(offline, Prediction) and offline.text == text
-    return same, float((streamed - torch.tensor(whole).to(streamed)).abs().max())
 
 
 def conclude(package: Path, held_out: Sequence[Sample]) -> tuple[Model, Evaluation]:
@@ -138,7 +114,7 @@ def calibrate(model: Model, samples: Sequence[Sample]) -> None:
     model.config["confidence"] = {"character": [round(calibration.scale, 4), round(calibration.offset, 4)]}
 
 
-def record(model: Model, part: str, evaluation: Evaluation, decoder: Decoder | None = None) -> None:
+def record(model: Model, part: str, evaluation: Evaluation, decoder: str | None = None) -> None:
     """Write scores of a part into the model's results, with how often that part was looked at.
 
     Those of another decoder than the model's own stand apart, as in `test (beam)`.

@@ -15,11 +15,11 @@ from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
-from lstmapps.nn.adaptation import change_symbols
 from lstmapps.recipe import parse_data, settings_refused
 from lstmapps.scores import Score
-from lstmapps.tasks import CTCTask, Masks
+from lstmapps.tasks import further
 from lstmapps.tasks.optimisation import Optimisation
+from lstmapps.tasks.validation import Validation
 from lstmapps.text import VocabularyChange
 from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, progress, train
 
@@ -48,8 +48,8 @@ def finetune(
 ) -> FineTuned | None:
     """Train `model` on `--data.train`, and keep the result only if it is better on held-out samples.
 
-    overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. The masks and the
-    weight of the auxiliary head are those that the package was trained with.
+    overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. What else the
+    training needs is what the package was trained with.
     Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn
     faster than lower ones, and training stops when the held-out score no longer improves. Raises
     UserError if it never did; then nothing is written, and a better model that lies in `output`
@@ -80,22 +80,10 @@ def finetune(
     if (output / "model").exists() and not resume:
         earlier = evaluate(Model.load(output / "model"), held_out).first.value
         to_beat = earlier if score.better(earlier, to_beat) else to_beat
-    change_symbols(model.network, change.sources)
-    network, config = model.network.train(), _config(model, change)
-    usual = {"auxiliary": 0.3 if network.auxiliary_head is not None else 0.0, "masks": None}
-    recipe = {**usual, **model.config.get("training", {})}
-    masks = None if recipe["masks"] is None else Masks(**recipe["masks"])
-    task = CTCTask(
-        network.frontend,
-        network.encoder,
-        vocabulary,
-        model.normalisation,
-        optimisation,
-        recipe["auxiliary"],
-        masks,
-        scores=model.config["scores"],
-    )
-    task.network = network
+    model.network.change_symbols(change.sources)
+    config = _config(model, change)
+    validation = Validation(vocabulary, model.normalisation, model.config["scores"])
+    task = further(model.network.train(), validation, optimisation, model.config.get("training", {}))
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
     limit = to_beat + score.sign * 0.005
     trained = train(run, output, resume=resume, console=console, better_than=limit, tolerance=_TOLERANCE)

@@ -25,7 +25,7 @@ from lstmapps.errors import UserError, escaped
 from lstmapps.language_model import ArpaFile
 from lstmapps.plugins import allowed_packages, find
 from lstmapps.scores import scores_named
-from lstmapps.text import Normalisation, Vocabulary
+from lstmapps.text import Normalisation, Vocabulary, pieces_path
 
 FORMAT = 1
 """The newest package format this version reads and the one it writes; see `read`."""
@@ -42,11 +42,20 @@ _OPENING = (
 )
 _CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 LANGUAGE_MODEL = "language_model.arpa.gz"
-FILES = ("config.yaml", "weights.safetensors", "vocabulary.json", "results.json", "README.md", LANGUAGE_MODEL)
-"""What a package consists of; the language model is optional."""
+VOCABULARY = "vocabulary.json"
+FILES = (
+    "config.yaml",
+    "weights.safetensors",
+    VOCABULARY,
+    pieces_path(Path(VOCABULARY)).name,
+    "results.json",
+    "README.md",
+    LANGUAGE_MODEL,
+)
+"""What a package consists of; the pieces of words and the language model are optional."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Package:
     """A package in memory: what stands in its files.
 
@@ -97,8 +106,9 @@ def read(folder: Path) -> Package:
         raise UserError(f"there is no model package at {folder}; check the path, or see `lstmapps list`")
     _refuse_links(folder)
     config = _read_config(folder / "config.yaml")
-    _bounded_size(folder / "vocabulary.json")
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    for file in (folder / VOCABULARY, pieces_path(folder / VOCABULARY)):
+        _bounded_size(file)
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
     weights = _read_weights(folder / "weights.safetensors")
     results = _read_results(folder / "results.json")
     language_model = None
@@ -126,7 +136,7 @@ def write(package: Package, folder: Path) -> None:
         )
         half = {name: _halved(value).contiguous() for name, value in package.weights.items()}
         (partial / "weights.safetensors").write_bytes(save(half))
-        package.vocabulary.save(partial / "vocabulary.json")
+        package.vocabulary.save(partial / VOCABULARY)
         _write_text(partial / "results.json", json.dumps(package.results, indent=2, ensure_ascii=False) + "\n")
         _write_text(partial / "README.md", model_card(package))
         if package.language_model is not None:
@@ -152,7 +162,14 @@ def model_card(package: Package) -> str:
         if isinstance(scores, dict) and "metrics" in scores
         for metric, value in scores["metrics"].items()
     ]
-    front = {"library_name": "lstmapps", "tags": ["lstm", "ctc", config["name"].partition("/")[0]]}
+    front = {
+        "library_name": "lstmapps",
+        "tags": [
+            "lstm",
+            str(config["network"]["class_path"]).rpartition(".")[2].removesuffix("Network").lower(),
+            config["name"].partition("/")[0],
+        ],
+    }
     for key in ("license", "language"):
         if key in config.get("card", {}):
             front[key] = config["card"][key]

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, Namespace
 from jsonargparse.typing import ClosedUnitInterval
+from lightning import LightningModule
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.console import Console
 from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
 from lstmapps.plugins import find
-from lstmapps.tasks import CTCTask
+from lstmapps.tasks import Task
 from lstmapps.training import TRAINER_DEFAULTS, Run, progress, quieten
 
 
@@ -67,7 +68,7 @@ def build(
     quieten()
     with settings_refused(f"{file}: "):
         cli = RecipeCLI(
-            CTCTask,
+            LightningModule,
             SequenceData,
             args=[f"--config={file}", *overrides],
             run=False,
@@ -127,28 +128,17 @@ def recipe_data(recipe: str, overrides: Sequence[str] = ()) -> SequenceData:
     return data
 
 
-def _package_config(name: str, config: dict[str, Any], task: CTCTask) -> dict[str, Any]:
-    model, data = config["model"]["init_args"], config["data"]
-    network = {
-        "class_path": "lstmapps.nn.CTCNetwork",
-        "init_args": {
-            "frontend": model["frontend"],
-            "encoder": model["encoder"],
-            "symbols": len(task.vocabulary),
-            "auxiliary": task.auxiliary > 0,
-            "transducer": model["transducer"],
-        },
-    }
+def _package_config(name: str, config: dict[str, Any], task: Task) -> dict[str, Any]:
     return {
         "name": name,
         "recipe": name,
         "card": config["card"],
-        "domain": data["domain"],
-        "network": network,
-        "normalisation": asdict(task.normalisation),
-        "scores": [score.name for score in task.scores],
-        "decoder": {"name": "transducer" if model["transducer"] else "greedy", "beam": 16},
-        "training": {"auxiliary": task.auxiliary, "masks": None if task.masks is None else asdict(task.masks)},
+        "domain": config["data"]["domain"],
+        "network": task.network.description(config["model"]["init_args"]),
+        "normalisation": asdict(task.validation.normalisation),
+        "scores": [score.name for score in task.validation.scores],
+        "decoder": task.decoder(),
+        "training": task.settings(),
     }
 
 

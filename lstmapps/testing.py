@@ -16,7 +16,7 @@ from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 from lstmapps.model import Model
 from lstmapps.plugins import Plugin
-from lstmapps.predictions import Piece, Prediction
+from lstmapps.prediction import Piece, Prediction
 
 
 def check_plugin(plugin: Plugin, source: str | None = None) -> None:

@@ -21,7 +21,7 @@ from lstmapps import package as packages
 from lstmapps.data import Sample, SequenceData
 from lstmapps.errors import UserError
 from lstmapps.package import Package
-from lstmapps.tasks import CTCTask
+from lstmapps.tasks import Task
 from lstmapps.tasks.callbacks import AveragedWeights, ExactResume, History, Interrupted, KeepBest, ShowReadings
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
 
@@ -49,7 +49,7 @@ class Run:
     config: dict[str, Any]
     average: float
     trainer: Trainer
-    task: CTCTask
+    task: Task
     data: SequenceData
 
 
@@ -88,8 +88,8 @@ def train(
     for problem in data.left_out:
         console.print(f"left out: {problem.message}", markup=False, highlight=False)
     sizes = ", ".join(f"{len(samples)} {part}" for part, samples in data.parts.items())
-    console.print(f"{run.name}: {sizes}, {len(task.vocabulary) - 1} symbols", highlight=False)
-    history, first = History(), task.scores[0]
+    console.print(f"{run.name}: {sizes}, {len(task.validation.vocabulary) - 1} symbols", highlight=False)
+    history, first = History(), task.validation.scores[0]
     monitored = f"validation_{first.name}"
 
     def write(module: LightningModule, scores: dict[str, float]) -> None:
@@ -103,7 +103,7 @@ def train(
             "torch": torch.__version__,
         }
         weights = {name: value.detach().cpu() for name, value in task.network.state_dict().items()}
-        package = Package(run.config, weights, task.vocabulary, {"training": trained})
+        package = Package(run.config, weights, task.validation.vocabulary, {"training": trained})
         packages.write(package, output / "model")
 
     keep_best = KeepBest(write, first, better_than, tolerance)

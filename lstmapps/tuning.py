@@ -53,10 +53,10 @@ def tune(
     report: takes a line about each setting tried; watch: see `evaluate`. Raises UserError, and leaves the model as
     it was, if greedy reading is not beaten.
     """
-    if units == "words" and model.vocabulary.scores is not None:
+    if units == "words" and model.vocabulary.is_subword:
         raise UserError(f"{model.name} writes pieces of words; count them, with --units characters")
     cut = _cut(model.vocabulary, units)
-    own = model.config["decoder"], model.language_model
+    own = model.config["decoder"], model.package.language_model
     before = evaluate(model, held_out, "greedy", watch)
     if not before.cases:
         reason = before.failures[0].reason if before.failures else "there is none; check `data.validation`"
@@ -64,7 +64,7 @@ def tune(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LANGUAGE_MODEL
         write_arpa(estimate([cut(text) for text in map(model.vocabulary.written, texts)], order or ORDERS[units]), path)
-        model.language_model = ArpaFile(path.read_bytes(), path)
+        model.package.language_model = ArpaFile(path.read_bytes(), path)
     metric = "wer" if units == "words" and "wer" in before.scores else before.first.score.name
     tried: dict[tuple[int, int], Evaluation] = {}
 
@@ -90,7 +90,7 @@ def tune(
     weight, bonus = settings(best)
     after = tried[best]
     if after.scores[metric].value >= before.scores[metric].value:
-        model.config["decoder"], model.language_model = own
+        model.config["decoder"], model.package.language_model = own
         raise UserError(
             f"{model.name} reads no better with this language model "
             f"({after.scores[metric]}, {before.scores[metric]} without it); give more texts with --text"
@@ -104,6 +104,6 @@ def _cut(vocabulary: Vocabulary, units: Units) -> Callable[[str], list[str]]:
     """Return what cuts a text into what is counted: words, or the symbols that the model writes."""
     if units == "words":
         return str.split
-    if vocabulary.scores is None:
+    if not vocabulary.is_subword:
         return character_tokens
     return lambda text: [vocabulary.symbols[index - 1] for index in vocabulary.encode(vocabulary.read(text)[0])]

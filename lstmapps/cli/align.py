@@ -13,7 +13,7 @@ from lstmapps.errors import UserError, cause, escaped
 
 if TYPE_CHECKING:
     from lstmapps.model import Model
-    from lstmapps.predictions import Prediction
+    from lstmapps.prediction import Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"recipe": name, "file": str(path)}) if arguments.json else f"{path}\n\n{text}", end="")
         return 0
     from lstmapps.model import Model
-    from lstmapps.predictions import FORMATS
+    from lstmapps.prediction import FORMATS
 
     model = Model.load(name)
     facts: dict[str, Any] = {

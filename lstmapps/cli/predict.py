@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lstmapps.model import Model
-    from lstmapps.predictions import Failure, Format, Prediction
+    from lstmapps.prediction import Failure, Format, Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--microphone", action="store_true", help="listen to the microphone, until Ctrl-C")
     parser.add_argument("--format", default="text", help="text, jsonl, or one of the domain's formats (see `info`)")
     parser.add_argument("--output", help="write to this file, or into this folder (with / at its end) a file a source")
-    parser.add_argument("--decoder", choices=("greedy", "beam", "transducer"), help="how the network's output is read")
+    parser.add_argument(
+        "--decoder", help="how the network's output is read: greedy, beam, or another that the model has"
+    )
     parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
     parser.add_argument("--hot-word", action="append", default=[], help="favour this word (beam search; repeatable)")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
@@ -82,21 +84,22 @@ def _settings() -> dict[str, str]:
 def _follow(model: Model, pieces: Iterable[Tensor], file: TextIO) -> None:
     """Read an input that is still arriving: write what is certain, and show what is not if anybody watches."""
     watched = file.isatty()
-    state = model.init_state()
+    listener = model.listen()
+    state = listener.init_state()
     line = ""
     for piece in pieces:
-        heard, state = model.step(piece, state, tentative=watched)
+        heard, state = listener.step(piece, state, tentative=watched)
         line += heard.stable
         file.write(f"\r{line}\x1b[2m{heard.tentative}\x1b[0m\x1b[K" if watched else heard.stable)
         file.flush()
-    rest = model.finish(state).stable
+    rest = listener.finish(state).stable
     file.write(f"\r{line}{rest}\x1b[K\n" if watched else f"{rest}\n")
 
 
 def _report_failures(
     results: Iterable[Prediction | Failure], counts: dict[str, int], debug: bool
 ) -> Iterator[Prediction]:
-    from lstmapps.predictions import Failure
+    from lstmapps.prediction import Failure
 
     for result in results:
         counts["inputs"] += 1
@@ -111,7 +114,7 @@ def _report_failures(
 
 def choose_format(model: Model, name: str) -> Format:
     """Return one of the formats that every domain writes, or that the model's domain adds; raises UserError."""
-    from lstmapps.predictions import FORMATS
+    from lstmapps.prediction import FORMATS
 
     formats = FORMATS | model.domain.formats()
     if name not in formats:

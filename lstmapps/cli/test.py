@@ -15,7 +15,9 @@ TAKES_OVERRIDES = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a model's name or folder")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="which part")
-    parser.add_argument("--decoder", choices=("greedy", "beam", "transducer"), help="how the network's output is read")
+    parser.add_argument(
+        "--decoder", help="how the network's output is read: greedy, beam, or another that the model has"
+    )
     parser.add_argument("--recipe", help="the recipe whose data is used (default: the model's own)")
     parser.add_argument("--report", type=Path, help="write a report to this HTML file")
     parser.add_argument("--record", action="store_true", help="write the scores into the model's results.json")

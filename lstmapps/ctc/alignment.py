@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lstmapps.nn.recurrent import padding_mask
+from lstmapps.lengths import padding_mask
 
 
 @dataclass(frozen=True)

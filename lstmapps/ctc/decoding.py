@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lstmapps.ctc.alignment import Span, refuse_nan
 from lstmapps.ctc.loss import ctc_loss
-from lstmapps.nn.recurrent import padding_mask
+from lstmapps.lengths import padding_mask
 
 Rescorer = Callable[[int, Sequence[tuple[int, ...]]], Tensor]
 """Another model of the same inputs: ln p, (readings,), of a row's readings."""

@@ -13,7 +13,7 @@ from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 
 if TYPE_CHECKING:
-    from lstmapps.predictions import Format
+    from lstmapps.prediction import Format
 
 
 class Domain(ABC):

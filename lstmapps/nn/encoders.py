@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lstmapps.lengths import padding_mask
 from lstmapps.nn.normalisation import SequenceBatchNorm
-from lstmapps.nn.recurrent import GRU, LSTM, RNN, padding_mask
+from lstmapps.nn.recurrent import GRU, LSTM, RNN
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,13 @@ class ConvRecurrentEncoder(nn.Module):
             after = (after * pool + pool - 1) * spec.stride[0] + spec.kernel - 1 - pad
             stride *= pool * spec.stride[0]
         return stride, before, after
+
+    def levels(self) -> list[nn.Module]:
+        """Return the parts from the input up, the last being what stands above the recurrent stack."""
+        stack = self.recurrent.stack
+        layers = [nn.ModuleList(stack.level(index)) for index in range(stack.num_layers)]
+        above = [part for part in (self.look_ahead, self.projection) if part is not None]
+        return [*self.convolutions, *layers, nn.ModuleList(above)]
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return how many steps come out for inputs of these lengths."""

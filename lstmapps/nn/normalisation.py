@@ -7,7 +7,7 @@ import torch.distributed.nn
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstmapps.nn.recurrent import padding_mask
+from lstmapps.lengths import padding_mask
 
 
 class SequenceBatchNorm(nn.Module):

@@ -7,44 +7,20 @@ several times faster than `torch.nn.LSTM` on a PackedSequence (`make bench`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from lstmapps.lengths import Lengths, padding_mask, whole_lengths
 from lstmapps.nn.cells import Weights
 from lstmapps.nn.engine import GATES, Cell, State, run, run_within
 from lstmapps.nn.initialisation import initialise_direction
 
-__all__ = ["GRU", "LSTM", "RNN", "RecurrentLayer", "RecurrentStack", "padding_mask"]
+__all__ = ["GRU", "LSTM", "RNN", "RecurrentLayer", "RecurrentStack"]
 
 _TORCH: dict[Cell, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-
-
-Lengths = Tensor | Sequence[int]
-"""How many steps of each row are real: (batch,), whole numbers."""
-
-
-def whole_lengths(lengths: Lengths, batch: int, time: int, device: torch.device) -> Tensor:
-    """Return lengths as int64 (batch,) on a device; raises ValueError unless they are whole, from 0 to `time`."""
-    try:
-        given = torch.as_tensor(lengths)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"lengths must be {batch} whole numbers, not {lengths!r} ({error})") from None
-    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
-        raise ValueError(f"lengths must be whole numbers, not {given.dtype}; a mask's lengths are its sums")
-    if given.shape != (batch,):
-        raise ValueError(f"lengths must be ({batch},), not {tuple(given.shape)}")
-    whole = given.to(device, torch.int64)
-    if not torch.compiler.is_exporting() and bool(((whole > time) | (whole < 0)).any()):
-        raise ValueError(f"lengths must lie between 0 and {time}, the time of x")
-    return whole
-
-
-def padding_mask(lengths: Tensor, time: int) -> Tensor:
-    """Return (batch, time), true where a step lies beyond its sequence's length."""
-    return torch.arange(time, device=lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)
 
 
 class RecurrentLayer(nn.Module):
@@ -331,6 +307,10 @@ class RecurrentStack(nn.Module):
         """Return the directions of a layer."""
         directions: Any = self.layers[layer]
         return list(directions)
+
+    def level(self, layer: int) -> list[nn.Module]:
+        """Return all that belongs to a layer: its directions, and its normalisation if it has one."""
+        return [*self.at(layer), *([] if self.norms is None else [self.norms[layer]])]
 
     def _drop(self, x: Tensor) -> Tensor:
         if not self.variational:

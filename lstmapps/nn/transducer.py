@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lstmapps.ctc import Span
 from lstmapps.errors import UserError
+from lstmapps.nn.heads import change_rows
 from lstmapps.nn.recurrent import LSTM
-
-Found = list[tuple[int, int, float]]
-"""What was read of one row: `(symbol, step, probability)`."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ class Transducer(nn.Module):
 
     def greedy(
         self, y: Tensor, lengths: Tensor, state: TransducerState | None = None, most: int = 5
-    ) -> tuple[list[Found], TransducerState]:
-        """Return for each row `(symbol, step, probability)` of symbol after symbol, and the state at the end.
+    ) -> tuple[list[list[Span]], TransducerState]:
+        """Return for each row symbol after symbol, each on one step, and the state at the end.
 
         A symbol is emitted at the first step at which the probability of a non-blank since the last emission
         exceeds 0.5: training may spread it over many steps, none of them probable alone. The symbol is the one
@@ -102,14 +101,19 @@ class Transducer(nn.Module):
         again only where one is found.
         """
         state = self.init_state(len(y)) if state is None else state
-        found: list[Found] = [[] for _ in y]
+        found: list[list[Span]] = [[] for _ in y]
         for begin in range(0, y.shape[1], _WINDOW):
             encoded = self.from_encoder(y[:, begin : begin + _WINDOW])
             state = self._read_window(encoded, lengths - begin, state, most, found, begin)
         return found, state
 
+    def change_symbols(self, sources: Sequence[int | None]) -> None:
+        """See `lstmapps.nn.heads.Head`."""
+        change_rows(self.head, sources)
+        change_rows(self.embedding, sources)
+
     def _read_window(
-        self, encoded: Tensor, lengths: Tensor, state: TransducerState, most: int, found: list[Found], begin: int
+        self, encoded: Tensor, lengths: Tensor, state: TransducerState, most: int, found: list[list[Span]], begin: int
     ) -> TransducerState:
         """Add what is read in encoded (batch, window, size) to `found`."""
         steps = torch.arange(encoded.shape[1], device=encoded.device)
@@ -126,7 +130,8 @@ class Transducer(nn.Module):
             probability, symbol = here[:, 1:].max(dim=1)
             symbol = symbol + 1
             for row in active.nonzero().flatten().tolist():
-                found[row].append((int(symbol[row]), begin + int(at[row]), float(probability[row])))
+                step = begin + int(at[row])
+                found[row].append(Span(int(symbol[row]), step, step + 1, float(probability[row])))
             count = torch.where(at == last, count + 1, 1)
             ahead = torch.where(active.unsqueeze(1), ahead & (steps >= (at + (count >= most)).unsqueeze(1)), ahead)
             last = at

@@ -1,4 +1,4 @@
-"""Puts a report together: scores, learning curves, confusions, worst samples, alignments."""
+"""Puts a report together: scores, learning curves, worst samples, and what the kind of network can show."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from jinja2 import Environment, PackageLoader
 from rapidfuzz.distance import Levenshtein
 
 from lstmapps.data import EACH
-from lstmapps.evaluation import Case, Evaluation, stream_difference
+from lstmapps.evaluation import Case, Evaluation
 from lstmapps.model import Model
-from lstmapps.report.drawings import alignment, curves
+from lstmapps.report import ctc
+from lstmapps.report.drawings import curves
 from lstmapps.scores import Score
 
 _WORST = 20
-_ALIGNED = 4
-_STREAMED = 20
+_SECTIONS = {"ctc": ctc.sections}
+"""What each kind of network has to show."""
 
 
 def write_report(
@@ -37,7 +38,7 @@ def write_report(
     """
     first = evaluation.first.score
     learning = _learning(history, [measured.score for measured in evaluation.scores.values()])
-    alignments = _alignments(model, evaluation)
+    sections = _SECTIONS[model.network.kind](model, evaluation)
     groups = evaluation.by_group(group) if group != EACH else {}
     page = _template().render(
         style=resources.files("lstmapps.report").joinpath("style.css").read_text(encoding="utf-8"),
@@ -48,15 +49,14 @@ def write_report(
         evaluation=evaluation,
         curves=learning.values(),
         groups=sorted(groups.items(), key=lambda item: first.sign * item[1][first.name].value),
-        confusions=evaluation.confusions().most_common(30),
-        streaming=_streaming(model, evaluation),
         worst=[_shown(model, first, case) for case in _worst(first, evaluation.cases)],
-        alignments=alignments.values(),
+        sections=sections,
     )
     drawings = path.with_name(f"{path.stem}-drawings")
     drawings.mkdir(parents=True, exist_ok=True)
-    for name, drawing in (learning | alignments).items():
-        _write(drawings / f"{name}.svg", drawing)
+    for drawn in (learning, *(section.drawings for section in sections)):
+        for name, drawing in drawn.items():
+            _write(drawings / f"{name}.svg", drawing)
     _write(path, page)
 
 
@@ -85,30 +85,6 @@ def _learning(history: Sequence[dict[str, float]], scores: Sequence[Score]) -> d
         if series:
             drawings[file] = curves(label, series)
     return drawings
-
-
-def _alignments(model: Model, evaluation: Evaluation) -> dict[str, str]:
-    """Return drawings of a few samples, taken evenly from all."""
-    step = max(1, len(evaluation.cases) // _ALIGNED)
-    drawings = {}
-    for number, case in enumerate(evaluation.cases[::step][:_ALIGNED], start=1):
-        probabilities, size = model.posteriors(case.prediction.sample)
-        characters = [(c.text, c.start, c.end, c.confidence) for c in case.prediction.characters]
-        picture = model.domain.picture(case.prediction.sample)
-        drawings[f"alignment-{number}"] = alignment(probabilities, size, characters, picture)
-    return drawings
-
-
-def _streaming(model: Model, evaluation: Evaluation) -> dict[str, float]:
-    """Return how far the readings of streamed inputs are those of whole ones, for models that stream exactly."""
-    if not model.streams_exactly:
-        return {}
-    differences = [stream_difference(model, case.prediction.sample) for case in evaluation.cases[:_STREAMED]]
-    return {
-        "inputs": len(differences),
-        "same": sum(same for same, _ in differences),
-        "difference": max((difference for _, difference in differences), default=0.0),
-    }
 
 
 def _worst(score: Score, cases: Sequence[Case]) -> list[Case]:

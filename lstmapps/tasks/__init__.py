@@ -2,5 +2,6 @@
 
 from lstmapps.tasks.ctc import CTCTask
 from lstmapps.tasks.masks import Masks
+from lstmapps.tasks.task import Task, further
 
-__all__ = ["CTCTask", "Masks"]
+__all__ = ["CTCTask", "Masks", "Task", "further"]

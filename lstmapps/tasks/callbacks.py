@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor
 
 from lstmapps.scores import Score
+from lstmapps.tasks.validation import Validation
 
 
 class AveragedWeights(Callback):
@@ -214,7 +215,8 @@ class ShowReadings(Callback):
 
     @rank_zero_only
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        readings = getattr(pl_module, "readings", [])
+        validation: Validation = pl_module.validation  # type: ignore[assignment]
+        readings = validation.readings
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         line = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in scores.items())
         self.console.print(f"epoch {trainer.current_epoch + 1}: {line}", style="bold", highlight=False)

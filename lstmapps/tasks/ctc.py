@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from lstmapps.ctc import ctc_loss, greedy_decode
 from lstmapps.data import Batch
 from lstmapps.nn import ConvRecurrentEncoder, CTCNetwork
-from lstmapps.nn.recurrent import RecurrentStack
-from lstmapps.scores import measure, scores_named
 from lstmapps.tasks.masks import Masks
-from lstmapps.tasks.optimisation import Optimisation
+from lstmapps.tasks.optimisation import Optimisation, mean_over_processes
+from lstmapps.tasks.validation import Validation
 from lstmapps.text import Normalisation, Vocabulary
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The references of a sample and what the network read."""
-
-    id: str
-    references: tuple[str, ...]
-    hypothesis: str
 
 
 class CTCTask(LightningModule):
@@ -59,84 +48,54 @@ class CTCTask(LightningModule):
         if auxiliary < 0.0 or transducer < 0:
             raise ValueError(f"auxiliary and transducer are 0 or more, not {auxiliary} and {transducer}")
         self.network = CTCNetwork(frontend, encoder, len(vocabulary), auxiliary=auxiliary > 0, transducer=transducer)
-        self.vocabulary = vocabulary
-        self.normalisation = normalisation
+        self.validation = Validation(vocabulary, normalisation, scores)
         self.optimisation = optimisation
         self.auxiliary = auxiliary
         self.masks = masks
-        self.scores = scores_named(scores)
-        self.readings: list[Reading] = []
+
+    @classmethod
+    def further(
+        cls, network: CTCNetwork, validation: Validation, optimisation: Optimisation, settings: Mapping[str, Any]
+    ) -> CTCTask:
+        """Return a task that trains a network further, by the `settings` of the task that trained it."""
+        usual = {"auxiliary": 0.3 if network.auxiliary_head is not None else 0.0, "masks": None}
+        known = {**usual, **settings}
+        masks = None if known["masks"] is None else Masks(**known["masks"])
+        vocabulary, normalisation = validation.vocabulary, validation.normalisation
+        task = cls(
+            network.frontend, network.encoder, vocabulary, normalisation, optimisation, known["auxiliary"], masks
+        )
+        task.network, task.validation = network, validation
+        return task
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a package keeps for a further training."""
+        return {"auxiliary": self.auxiliary, "masks": None if self.masks is None else asdict(self.masks)}
+
+    def decoder(self) -> dict[str, Any]:
+        """Return how a package's output is read unless told otherwise."""
+        return {"name": list(self.network.heads)[-1], "beam": 16}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         features, lengths = self.network.frontend(batch.x, batch.lengths)
         if self.masks is not None:
             features = self.masks(features, lengths)
-        y, logits, auxiliary, lengths = self.network.from_features(features, lengths)
-        loss = self._loss(_possible_losses(logits, lengths, batch), batch)
-        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.lengths))
-        if auxiliary is not None:
-            loss = loss + self.auxiliary * self._loss(_possible_losses(auxiliary, lengths, batch), batch)
-        if self.network.transducer is not None:
-            losses = self.network.transducer.losses(y, lengths, batch.targets, batch.target_lengths)
-            loss = loss + self._loss(losses, batch)
-        return loss
-
-    def _loss(self, losses: Tensor, batch: Batch) -> Tensor:
-        """Return the sum of losses (batch,) over the mean number of symbols a process has."""
-        total = batch.target_lengths.sum()
-        if self.trainer.world_size > 1:
-            total = self.trainer.strategy.reduce(total.float(), reduce_op="mean")
-        return losses.sum() / total
+        total = mean_over_processes(self, batch.target_lengths.sum())
+        losses = self.network.losses(features, lengths, batch.targets, batch.target_lengths)
+        means = {name: each.sum() / total for name, each in losses.items()}
+        self.log("train_loss", means["greedy"].detach(), prog_bar=True, batch_size=len(batch.lengths))
+        weighted = [mean * (self.auxiliary if name == "auxiliary" else 1.0) for name, mean in means.items()]
+        return torch.stack(weighted).sum()
 
     def on_validation_epoch_start(self) -> None:
-        self.readings = []
+        self.validation.begin()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        y, logits, _, lengths = self.network.forward_all(batch.x, batch.lengths)
-        if self.network.transducer is not None:
-            found, _ = self.network.transducer.greedy(y, lengths)
-            read = [tuple(s for s, _, _ in row) for row in found]
-        else:
-            read = [hypothesis.symbols for hypothesis in greedy_decode(logits, lengths)]
-        for sample, symbols in zip(batch.samples, read, strict=True):
-            reading = self.normalisation(self.vocabulary.decode(symbols))
-            self.readings.append(Reading(sample.id, sample.references or ("",), reading))
+        spans, _ = self.network.reader.greedy(*self.network.encode(batch.x, batch.lengths))
+        self.validation.add(batch.samples, [[span.symbol for span in row] for row in spans])
 
     def on_validation_epoch_end(self) -> None:
-        self.readings = _gather(self.readings)
-        references = [reading.references for reading in self.readings]
-        hypotheses = [reading.hypothesis for reading in self.readings]
-        for score in self.scores:
-            measured = measure(score, references, hypotheses, resamples=0)
-            self.log(f"validation_{score.name}", measured.value, prog_bar=True)
+        self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True))
 
     def configure_optimizers(self) -> Any:
-        steps = int(self.trainer.estimated_stepping_batches)
-        return self.optimisation.configure(self.levels(), steps)
-
-    def levels(self) -> list[nn.Module]:
-        """Return the parts of the network from the input to the top, for rates by level."""
-        network = self.network
-        levels: list[nn.Module] = [network.frontend, *network.encoder.convolutions]
-        stack: RecurrentStack = network.encoder.recurrent.stack
-        for index in range(stack.num_layers):
-            norm = [] if stack.norms is None else [stack.norms[index]]
-            levels.append(nn.ModuleList([*stack.at(index), *norm]))
-        top: list[nn.Module | None] = [network.head, network.auxiliary_head, network.transducer]
-        top += [network.encoder.look_ahead, network.encoder.projection]
-        levels.append(nn.ModuleList([part for part in top if part is not None]))
-        return levels
-
-
-def _possible_losses(logits: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-    """Return CTC losses (batch,), 0 where an input has become too short for its text by being varied."""
-    return ctc_loss(logits, lengths, batch.targets, batch.target_lengths, zero_infinity=True)
-
-
-def _gather(readings: list[Reading]) -> list[Reading]:
-    """Return the readings of all processes, sorted by id."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        parts: list[list[Reading]] = [[] for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather_object(parts, readings)
-        readings = [reading for part in parts for reading in part]
-    return sorted(readings, key=lambda reading: reading.id)
+        return self.optimisation.configure(self.network.levels(), int(self.trainer.estimated_stepping_batches))

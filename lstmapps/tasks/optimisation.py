@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from lightning import LightningModule
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,11 @@ class Optimisation:
         if self.schedule == "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * progress))
         return 1.0 - progress if self.schedule == "linear" else 1.0
+
+
+def mean_over_processes(task: LightningModule, count: Tensor) -> Tensor:
+    """Return the mean over all processes of a count, by which each divides its sum of losses."""
+    if task.trainer.world_size == 1:
+        return count
+    mean: Tensor = task.trainer.strategy.reduce(count.float(), reduce_op="mean")
+    return mean

@@ -1,11 +1,14 @@
 """Text as the core sees it: vocabularies and normalisation. Nothing here imports torch."""
 
 from lstmapps.text.normalisation import Normalisation
-from lstmapps.text.vocabulary import BLANK, Vocabulary, VocabularyChange
+from lstmapps.text.pieces import Units
+from lstmapps.text.vocabulary import BLANK, Vocabulary, VocabularyChange, pieces_path
 
 __all__ = [
     "BLANK",
     "Normalisation",
+    "Units",
     "Vocabulary",
     "VocabularyChange",
+    "pieces_path",
 ]

@@ -12,18 +12,18 @@ from typing import get_args
 from lstmapps.errors import UserError
 from lstmapps.text.direction import logical_order, visual_order
 from lstmapps.text.normalisation import UnicodeForm
-from lstmapps.text.pieces import SPACE, learn_pieces, split
+from lstmapps.text.pieces import SPACE, UNKNOWN, Pieces, Units
 
 BLANK = 0
-"""The index of the CTC blank in every vocabulary."""
+"""The index in every vocabulary that writes nothing: CTC's blank, or where a text that is generated begins and ends."""
 
 
 class Vocabulary:
-    """Symbols at indices 1, 2, …; index 0 is the blank.
+    """Symbols at indices 1, 2, …; index 0 writes nothing.
 
     Symbols are characters of texts in `unicode_form`, and texts are brought into it before they are
-    looked up: `é` is found whether it was typed as one character or as two. With `scores`, the
-    log-probability of each, symbols are pieces of words (see `lstmapps.text.pieces`). If `visual`, the symbols of
+    looked up: `é` is found whether it was typed as one character or as two. With `pieces`, the first symbols are the
+    pieces of words of that SentencePiece model, in its order. If `visual`, the symbols of
     a text come in the order in which they stand on a line (see `lstmapps.text.direction`).
     """
 
@@ -31,32 +31,42 @@ class Vocabulary:
         self,
         symbols: Sequence[str],
         unicode_form: UnicodeForm = "NFC",
-        scores: Sequence[float] | None = None,
+        pieces: Pieces | None = None,
         *,
         visual: bool = False,
     ) -> None:
         if len(set(symbols)) != len(symbols):
             raise ValueError("a vocabulary holds each symbol once")
-        if scores is not None and len(scores) != len(symbols):
-            raise ValueError("each piece has one score")
-        self.scores = None if scores is None else tuple(scores)
+        if pieces is not None and list(symbols[: len(pieces.symbols())]) != pieces.symbols():
+            raise ValueError("its symbols are not the pieces of the SentencePiece model")
+        self.pieces = pieces
         self.symbols = tuple(symbols)
         self.unicode_form = unicode_form
         self.visual = visual
-        self._pieces = {} if self.scores is None else dict(zip(self.symbols, self.scores, strict=True))
         self._index = {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
 
     @classmethod
     def learn(
-        cls, texts: Iterable[str], unicode_form: UnicodeForm = "NFC", units: int = 0, *, visual: bool = False
+        cls,
+        texts: Iterable[str],
+        unicode_form: UnicodeForm = "NFC",
+        units: Units | int = 0,
+        *,
+        visual: bool = False,
     ) -> Vocabulary:
-        """Return the characters of the texts, in code-point order, or about `units` pieces of their words."""
+        """Return the characters of the texts, in code-point order, or about so many pieces of their words."""
+        units = Units(units) if isinstance(units, int) else units
         empty = cls([], unicode_form, visual=visual)
         written = [empty.written(text) for text in texts]
-        if units:
-            pieces = learn_pieces(written, units)
-            return cls(list(pieces), unicode_form, list(pieces.values()), visual=visual)
+        if units.count:
+            pieces = Pieces.learn(written, units)
+            return cls(pieces.symbols(), unicode_form, pieces, visual=visual)
         return cls(sorted({character for text in written for character in text}), unicode_form, visual=visual)
+
+    @property
+    def is_subword(self) -> bool:
+        """Whether symbols are pieces of words, which write the space before a word with it."""
+        return self.pieces is not None
 
     def written(self, text: str) -> str:
         """Return a text in the vocabulary's Unicode form and order."""
@@ -69,61 +79,82 @@ class Vocabulary:
 
     def extended(self, symbols: Iterable[str], *, visual: bool = False) -> Vocabulary:
         """Return this vocabulary with further characters behind its own symbols, in visual order if either asks so."""
-        visual = visual or self.visual
-        own = set(self.symbols) | (set() if self.scores is None else {" "})
+        own = {*self.symbols, " "} if self.is_subword else set(self.symbols)
         added = tuple(symbol for symbol in symbols if symbol not in own)
-        if self.scores is None:
-            return Vocabulary(self.symbols + added, self.unicode_form, visual=visual)
-        scores = self.scores + (min(self.scores),) * len(added)
-        return Vocabulary(self.symbols + added, self.unicode_form, scores, visual=visual)
+        return Vocabulary(self.symbols + added, self.unicode_form, self.pieces, visual=visual or self.visual)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        own = (self.symbols, self.unicode_form, self.scores, self.visual)
-        return own == (other.symbols, other.unicode_form, other.scores, other.visual)
+        return self._content() == other._content()
 
     def __hash__(self) -> int:
         return hash((self.symbols, self.unicode_form))
 
+    def _content(self) -> tuple[object, ...]:
+        return self.symbols, self.unicode_form, self.pieces and self.pieces.content, self.visual
+
     def __len__(self) -> int:
-        """The number of indices, the blank included."""
+        """The number of indices, that of nothing included."""
         return len(self.symbols) + 1
 
     def encode(self, text: str) -> list[int]:
         """Return the indices of a text's symbols; raises KeyError on an unknown one (see `unknown`)."""
+        return [self._index[symbol] for symbol in self._cut(text)]
+
+    def read_in(self, text: str, sampling: float = 0.0, seed: int = 0) -> list[int]:
+        """Return the indices of a text that a network reads: 0 for an unknown symbol.
+
+        With `sampling`, of a way to cut it into pieces that is drawn by `seed` (see `Units`).
+        """
+        return [self._index.get(symbol, BLANK) for symbol in self._cut(text, sampling, seed)]
+
+    def _cut(self, text: str, sampling: float = 0.0, seed: int = 0) -> list[str]:
         text = self.written(text)
-        if self.scores is None:
-            return [self._index[character] for character in text]
-        return [self._index[piece] for piece in split(text, self._pieces)]
+        if self.pieces is None:
+            return list(text)
+        cut = self.pieces.drawn(text, sampling, seed) if sampling else self.pieces.cut(text)
+        symbols: list[str] = []
+        for piece in cut:
+            if piece in self._index:
+                symbols.append(piece)
+            else:  # a stretch of unknown words, or of characters that the model has not, but perhaps the vocabulary
+                symbols += [UNKNOWN] * piece.count(SPACE) if UNKNOWN in self._index else piece
+        return symbols
 
     def unknown(self, text: str) -> list[str]:
         """Return the characters of a text that are not in the vocabulary, each once, in order."""
+        if self.is_subword and UNKNOWN in self._index:
+            return []
         characters = dict.fromkeys(self.written(text))
-        if self.scores is not None:
+        if self.is_subword:
             characters.pop(" ", None)
         return [character for character in characters if character not in self._index]
 
     def decode(self, indices: Iterable[int]) -> str:
-        """Return the text of indices; blanks are left out."""
-        text = "".join(self.text_of(i) for i in indices if i != BLANK).removeprefix("" if self.scores is None else " ")
+        """Return the text of indices; those that write nothing are left out."""
+        text = "".join(self.text_of(i) for i in indices if i != BLANK).removeprefix(" " if self.is_subword else "")
         return self.read(text)[0]
 
     def text_of(self, index: int) -> str:
         """Return what a symbol writes; a piece that begins a word writes a space before it."""
         symbol = self.symbols[index - 1]
-        return symbol if self.scores is None else symbol.replace(SPACE, " ")
+        return symbol.replace(SPACE, " ") if self.is_subword else symbol
 
     def save(self, path: Path) -> None:
+        """Write the vocabulary as JSON, and its pieces, if it has any, beside it (see `pieces_path`)."""
         content: dict[str, object] = {"unicode_form": self.unicode_form, "symbols": list(self.symbols)}
-        if self.scores is not None:
-            content["scores"] = list(self.scores)
         if self.visual:
             content["order"] = "visual"
+        if self.pieces is not None:
+            content["pieces"] = pieces_path(path).name
+            pieces_path(path).write_bytes(self.pieces.content)
         path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
+        """Read what `save` has written; raises UserError."""
+        at_fault = path
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             symbols, form = content["symbols"], content["unicode_form"]
@@ -131,13 +162,20 @@ class Vocabulary:
                 raise ValueError("a symbol is not a character")
             if form not in get_args(UnicodeForm):
                 raise ValueError(f"unknown Unicode form {form!r}")
-            scores = content.get("scores")
-            scores = None if scores is None else [float(score) for score in scores]
-            return cls(symbols, form, scores, visual=content.get("order") == "visual")
+            pieces = None
+            if content.get("pieces"):
+                at_fault = pieces_path(path)
+                pieces = Pieces(at_fault.read_bytes())
+            return cls(symbols, form, pieces, visual=content.get("order") == "visual")
         except FileNotFoundError:
-            raise UserError(f"{path} is missing; the model package is incomplete, copy it again") from None
+            raise UserError(f"{at_fault} is missing; the model package is incomplete, copy it again") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"{path} is not a vocabulary ({error}); copy the model package again") from None
+            raise UserError(f"{at_fault} is not a vocabulary ({error}); copy the model package again") from None
+
+
+def pieces_path(path: Path) -> Path:
+    """Return where the SentencePiece model of a vocabulary's file lies."""
+    return path.with_suffix(".model")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from lstmapps.data import pad
 from lstmapps.model import Model
 from lstmapps.plugins import find
-from lstmapps.predictions import write_jsonl
+from lstmapps.prediction import write_jsonl
 from tests.benchmarks.timing import ratio, report
 
 

@@ -40,14 +40,15 @@ def _streaming(model: Model, table: str) -> None:
         times = []
         for sample in list(model.domain.read(table))[:UTTERANCES]:
             x = model.domain.load(sample)
-            state = model.init_state()
+            listener = model.listen()
+            state = listener.init_state()
             for chunk in x.split(_RATE // 10):
                 begin = time.perf_counter()
-                _, state = model.step(chunk, state, tentative=tentative)
+                _, state = listener.step(chunk, state, tentative=tentative)
                 times.append(1000 * (time.perf_counter() - begin))
         middle, high = np.percentile(times[50:], (50, 95))
         kind = "with" if tentative else "without"
         print(
             f"speech/an4-streaming, each 100 ms, one thread, {kind} tentative text: {middle:.1f} ms (median), "
-            f"{high:.1f} ms (95th percentile); it looks ahead {1000 * model.look_ahead / _RATE:.0f} ms"
+            f"{high:.1f} ms (95th percentile); it looks ahead {1000 * model.listen().look_ahead / _RATE:.0f} ms"
         )

@@ -20,7 +20,7 @@ from lstmapps import package, recipe
 from lstmapps.errors import UserError
 from lstmapps.language_model import ArpaFile, estimate, parse_arpa, write_arpa
 from lstmapps.model import Model
-from lstmapps.predictions import Failure
+from lstmapps.prediction import Failure
 from lstmapps.training import train
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
@@ -52,7 +52,9 @@ def test_a_saved_model_predicts_the_same(folder, lines, tmp_path):
 
 
 def test_a_package_has_its_files_and_nothing_else(folder):
-    assert sorted(path.name for path in folder.iterdir()) == sorted(set(package.FILES) - {package.LANGUAGE_MODEL})
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        set(package.FILES) - {package.LANGUAGE_MODEL, "vocabulary.model"}
+    )
     weights = load_file(folder / "weights.safetensors")
     assert all(value.dtype == torch.float16 for value in weights.values() if value.is_floating_point())
     assert all(p.dtype == torch.float32 for p in Model.load(folder).network.parameters())
@@ -212,7 +214,7 @@ def test_a_language_model_is_parsed_once(folder, lines, monkeypatch):
     model = Model.load(folder)
     write_arpa(estimate([list("1234")], 2), folder / package.LANGUAGE_MODEL)
     content = (folder / package.LANGUAGE_MODEL).read_bytes()
-    model.language_model = ArpaFile(content, folder / package.LANGUAGE_MODEL)
+    model.package.language_model = ArpaFile(content, folder / package.LANGUAGE_MODEL)
     model.config["decoder"]["language_model"] = {"units": "characters", "weight": 0.5, "bonus": 0.0}
     parsed = []
     monkeypatch.setattr("lstmapps.language_model.arpa.parse_arpa", lambda *a: parsed.append(a) or parse_arpa(*a))

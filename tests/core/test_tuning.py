@@ -45,7 +45,7 @@ def test_a_language_model_that_misleads_is_refused(held_out):
     with pytest.raises(UserError, match="reads no better"):
         tune(model, ["0000000000"], held_out)
     assert model.config["decoder"] == before
-    assert model.language_model is None
+    assert model.package.language_model is None
 
 
 def test_hot_words_are_preferred(held_out):

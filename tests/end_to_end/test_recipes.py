@@ -14,7 +14,8 @@ from lstmapps.cli.main import main
 from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
 from lstmapps.model import Model
-from lstmapps.tasks import CTCTask, Masks
+from lstmapps.tasks import Masks
+from lstmapps.training import train
 
 CPU = "--trainer.accelerator=cpu"
 SMALL = [f"--model.init_args.encoder.init_args.{name}" for name in ("hidden_size=16", "num_layers=1")]
@@ -100,15 +101,8 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
     model = Model.load(base)
     model.config["training"] = {"auxiliary": 0.7, "masks": {"bands": 1, "frames": 0}}
     model.config["scores"] = ["exact", "cer"]
-    seen, scores, prepared = [], [], []
-
-    def task(*arguments, **named):
-        seen.append(arguments)
-        made = CTCTask(*arguments, **named)
-        scores.append([score.name for score in made.scores])
-        return made
-
-    monkeypatch.setattr(finetuning, "CTCTask", task)
+    runs, prepared = [], []
+    monkeypatch.setattr(finetuning, "train", lambda run, *a, **k: runs.append(run) or train(run, *a, **k))
     prepare = SequenceData.prepare
     monkeypatch.setattr(SequenceData, "prepare", lambda self, *a, **k: prepared.append(self) or prepare(self, *a, **k))
     settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", "--trainer.max_epochs=9", CPU]
@@ -116,8 +110,9 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
     settings += ["--optimisation.learning_rate=0.01"]
     with contextlib.suppress(UserError):  # whether it gets better does not matter here
         finetuning.finetune(model, settings, tmp_path / "tuned", resume=False, console=Console(quiet=True))
-    assert seen[0][5:] == (0.7, Masks(bands=1, frames=0))
-    assert scores == [["exact", "cer"]]
+    (task,) = [run.task for run in runs]
+    assert (task.auxiliary, task.masks) == (0.7, Masks(bands=1, frames=0))
+    assert [score.name for score in task.validation.scores] == ["exact", "cer"]
     assert len(prepared) == 1
     metrics = next((tmp_path / "tuned").rglob("metrics.csv"), None)
     assert metrics is None or "lr-" in metrics.read_text()

@@ -15,8 +15,8 @@ from sounds import RATE, tones, write_tones
 
 from lstmapps.cli.main import main
 from lstmapps.data import Sample
-from lstmapps.evaluation import stream_difference
 from lstmapps.model import Model
+from lstmapps.report.ctc import stream_difference
 from lstmapps.scores import edit_counts
 
 CPU = "--trainer.accelerator=cpu"
@@ -112,7 +112,7 @@ def test_a_transducer_of_pieces_of_words(capsys, tmp_path):
     call(capsys, "train", "speech/an4", "--output", tmp_path / "run", *overrides, *options, *SMALL)
     model = Model.load(tmp_path / "run" / "model")
     assert model.config["decoder"]["name"] == "transducer"
-    assert model.vocabulary.scores is not None
+    assert model.vocabulary.is_subword
     tested = json.loads(call(capsys, "test", tmp_path / "run/model", overrides[0], "--json"))
     assert tested["samples"] == 3
     for decoder in ("greedy", "beam"):
@@ -160,13 +160,14 @@ def test_what_was_learnt_is_read_and_streamed_the_same(listener, recording):
     assert same
     assert difference < 1e-4
     x = model.domain.load(prediction.sample)
-    state = model.init_state()
+    listening = model.listen()
+    state = listening.init_state()
     stable, tentative = "", []
     for chunk in x.split(400):
-        heard, state = model.step(chunk, state)
+        heard, state = listening.step(chunk, state)
         stable += heard.stable
         tentative.append(stable + heard.tentative)
-    assert stable + model.finish(state).stable == "abca"
+    assert stable + listening.finish(state).stable == "abca"
     assert any(text == "ab" for text in tentative)
 
 
@@ -185,7 +186,7 @@ def test_a_long_recording_is_read_in_blocks_and_its_words_stand_where_they_were_
     model = Model.load(listener)
     (whole,) = model.predict([str(tmp_path / "long.flac")])
     model.domain.batch_steps = 5 * RATE
-    monkeypatch.setattr("lstmapps.model._PART", 200)
+    monkeypatch.setattr("lstmapps.listening._PART", 200)
     (blocks,) = model.predict([str(tmp_path / "long.flac")])
     assert blocks.text == whole.text
     for one, other in zip(blocks.characters, whole.characters, strict=True):
@@ -197,7 +198,7 @@ def test_a_long_recording_is_searched_part_by_part(listener, tmp_path, monkeypat
     soundfile.write(tmp_path / "long.flac", np.concatenate([tones("abc"), pause, tones("dcba")] * 4), RATE)
     model = Model.load(listener)
     model.domain.batch_steps = RATE // 2
-    monkeypatch.setattr("lstmapps.model._PART", 100)
+    monkeypatch.setattr("lstmapps.listening._PART", 100)
     (found,) = model.predict([str(tmp_path / "long.flac")], decoder="beam")
     assert edit_counts("abcdcba" * 4, found.text).errors < 6
 
@@ -228,7 +229,7 @@ def test_a_speech_model_is_fine_tuned_on_a_new_voice(listener, tmp_path, capsys)
         call(capsys, "finetune", listener, "--data.train", data / "train.tsv", "--output", output, *settings)
     )
     assert result["after"]["cer"]["value"] < result["before"]["cer"]["value"]
-    assert Model.load(output / "model").streams_exactly
+    assert Model.load(output / "model").listen().exact
 
 
 def test_subtitles_come_from_the_command_line(listener, recording, tmp_path, capsys):

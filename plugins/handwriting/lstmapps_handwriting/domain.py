@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from lstmapps.data import Domain, Sample
-from lstmapps.predictions import Format
+from lstmapps.prediction import Format
 from lstmapps_handwriting.augmentation import vary_line
 from lstmapps_handwriting.images import array_picture, line_size, line_tensor, open_line
 from lstmapps_handwriting.readers import read_source

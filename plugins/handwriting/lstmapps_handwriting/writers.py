@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from lstmapps.predictions import Piece, Prediction
+from lstmapps.prediction import Piece, Prediction
 from lstmapps_handwriting.images import Region, picture_size
 
 Box = tuple[int, int, int, int]

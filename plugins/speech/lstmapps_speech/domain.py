@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lstmapps.data import Domain, Sample
-from lstmapps.predictions import Format
+from lstmapps.prediction import Format
 from lstmapps_speech.audio import Channel, blocks, measured, sound_of, waveform
 from lstmapps_speech.augmentation import Variation, vary_recording
 from lstmapps_speech.live import microphone, standard_input

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from lstmapps.predictions import Piece, Prediction
+from lstmapps.prediction import Piece, Prediction
 from lstmapps_speech.audio import Extent
 
 _LINE = 42  # characters of a subtitle, as broadcasters have it

@@ -147,7 +147,7 @@ def test_predict_takes_its_options_anywhere(capsys, model, lines):
 
 
 def test_a_choice_that_is_none_is_no_command(capsys):
-    for arguments in (["test", "m", "--split", "tset"], ["predict", "m", "x", "--decoder", "foo"]):
+    for arguments in (["test", "m", "--split", "tset"], ["tune", "m", "--units", "foo"]):
         code, _, err = call(capsys, *arguments)
         assert code == 2
         assert "there is no command" not in err

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from lstmapps.nn import Convolution, ConvRecurrentEncoder, CTCNetwork
-from lstmapps.nn.adaptation import change_symbols
 from lstmapps.nn.normalisation import SequenceBatchNorm
 
 CONVOLUTIONS = [
@@ -90,7 +89,7 @@ def test_changed_symbols_start_from_their_sources():
     network = CTCNetwork(torch.nn.Identity(), ConvRecurrentEncoder(3, [], 4, 1), 3, auxiliary=True)
     old = network.head.weight.detach().clone()
     old_auxiliary = network.auxiliary_head.weight.detach().clone()
-    change_symbols(network, [0, 2, None, 1])
+    network.change_symbols([0, 2, None, 1])
     assert torch.equal(network.head.weight[[0, 1, 3]], old[[0, 2, 1]])
     torch.testing.assert_close(network.head.weight[2], old.mean(dim=0))
     assert torch.equal(network.auxiliary_head.weight[[0, 1, 3]], old_auxiliary[[0, 2, 1]])

@@ -29,6 +29,10 @@ def brute_force(transducer, y, targets):
     return -math.log(sum(math.exp(score) for score in total))
 
 
+def places(spans):
+    return [(span.symbol, span.start) for span in spans]
+
+
 def test_the_loss_is_the_sum_over_all_alignments():
     torch.manual_seed(0)
     transducer = Transducer(5, 4, 6)
@@ -66,9 +70,9 @@ def test_it_learns_to_read_and_rows_do_not_disturb_each_other():
     with torch.no_grad():
         found, _ = transducer.greedy(y, lengths)
         alone, _ = transducer.greedy(y[1:2, :2], lengths[1:2])
-    assert [[symbol for symbol, _, _ in row] for row in found] == texts
-    assert [p[:2] for p in alone[0]] == [p[:2] for p in found[1]]
-    assert all(step < length for row, length in zip(found, (6, 2, 4), strict=True) for _, step, _ in row)
+    assert [[span.symbol for span in row] for row in found] == texts
+    assert places(alone[0]) == places(found[1])
+    assert all(span.start < length for row, length in zip(found, (6, 2, 4), strict=True) for span in row)
 
 
 def test_dropout_hides_symbols_in_training_alone():
@@ -113,11 +117,11 @@ def test_greedy_reading_goes_step_by_step_however_the_steps_come(cuts, seed, mos
     expected = [by_steps(transducer, row[:length], most) for row, length in zip(y, lengths, strict=True)]
     assert len(expected[0]) > 10
     found, _ = transducer.greedy(y, lengths, most=most)
-    assert [[f[:2] for f in row] for row in found] == expected
+    assert [places(row) for row in found] == expected
     pieces, state, begin = [], None, 0
     for piece in y[:1].tensor_split(sorted(cuts), dim=1):
         (more,), state = transducer.greedy(piece, torch.tensor([piece.shape[1]]), state, most)
-        pieces += [(symbol, begin + step) for symbol, step, _ in more]
+        pieces += [(span.symbol, begin + span.start) for span in more]
         begin += piece.shape[1]
     assert pieces == expected[0]
 
@@ -137,4 +141,4 @@ def test_no_more_symbols_than_allowed_fall_on_one_step():
         (found,), _ = transducer.greedy(torch.randn(1, 7, 5), torch.tensor([7]), most=2)
     finally:
         signal.alarm(0)
-    assert [step for _, step, _ in found] == [step for step in range(7) for _ in range(2)]
+    assert [span.start for span in found] == [step for step in range(7) for _ in range(2)]

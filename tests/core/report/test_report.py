@@ -9,7 +9,7 @@ from PIL import Image
 
 from lstmapps.data import Sample
 from lstmapps.evaluation import Case, Evaluation
-from lstmapps.predictions import Piece, Prediction
+from lstmapps.prediction import Piece, Prediction
 from lstmapps.report import write_report
 from lstmapps.report.drawings import alignment, curves
 from lstmapps.report.page import _learning
@@ -19,6 +19,9 @@ SVG = "http://www.w3.org/2000/svg"
 
 
 class Domain:
+    def measure(self, sample):
+        return sample
+
     def picture(self, sample):
         return None
 
@@ -30,12 +33,13 @@ class Model:
     """What a report asks of a model."""
 
     name = "made/<up>"
-    streams_exactly = False
+    streams = False
+    network = types.SimpleNamespace(kind="ctc")
     domain = Domain()
     results = types.MappingProxyType({"training": {"train_samples": 10, "epochs": 3}})
 
-    def posteriors(self, sample):
-        return [[0.1, 0.9], [0.6, 0.4]], 8
+    def predictor(self):
+        return types.SimpleNamespace(posteriors=lambda sample, domain: [[0.1, 0.9], [0.6, 0.4]])
 
 
 def evaluation(pairs):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lstmapps.data import Sample
 from lstmapps.errors import UserError
-from lstmapps.predictions import Piece, Prediction
+from lstmapps.prediction import Piece, Prediction
 
 
 def load(path, height=24):

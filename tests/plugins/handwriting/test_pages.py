@@ -11,7 +11,7 @@ from lstmapps_handwriting.writers import box
 from PIL import Image
 
 from lstmapps.errors import UserError
-from lstmapps.predictions import Piece, Prediction
+from lstmapps.prediction import Piece, Prediction
 
 
 def page_xml(picture, lines):

@@ -12,7 +12,7 @@ from lstmapps_speech.digits import SpokenDigits
 from lstmapps_speech.domain import Speech
 
 from lstmapps.data import Sample
-from lstmapps.predictions import Piece, Prediction, words_of
+from lstmapps.prediction import Piece, Prediction, words_of
 
 
 def reading(text, start=10.0, each=0.2):

@@ -1,0 +1,32 @@
+"""How long the sequences of a padded batch are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Lengths = Tensor | Sequence[int]
+"""How many steps of each row are real: (batch,), whole numbers."""
+
+
+def whole_lengths(lengths: Lengths, batch: int, time: int, device: torch.device) -> Tensor:
+    """Return lengths as int64 (batch,) on a device; raises ValueError unless they are whole, from 0 to `time`."""
+    try:
+        given = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"lengths must be {batch} whole numbers, not {lengths!r} ({error})") from None
+    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
+        raise ValueError(f"lengths must be whole numbers, not {given.dtype}; a mask's lengths are its sums")
+    if given.shape != (batch,):
+        raise ValueError(f"lengths must be ({batch},), not {tuple(given.shape)}")
+    whole = given.to(device, torch.int64)
+    if not torch.compiler.is_exporting() and bool(((whole > time) | (whole < 0)).any()):
+        raise ValueError(f"lengths must lie between 0 and {time}, the time of x")
+    return whole
+
+
+def padding_mask(lengths: Tensor, time: int) -> Tensor:
+    """Return (batch, time), true where a step lies beyond its sequence's length."""
+    return torch.arange(time, device=lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)

@@ -1,0 +1,56 @@
+"""What is read at each validation, and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from lstmapps.data import Sample
+from lstmapps.scores import measure, scores_named
+from lstmapps.text import Normalisation, Vocabulary
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The references of a sample and what the network read."""
+
+    id: str
+    references: tuple[str, ...]
+    hypothesis: str
+
+
+class Validation:
+    """Collects the readings of a validation, over all processes, and measures each score; the first decides."""
+
+    def __init__(self, vocabulary: Vocabulary, normalisation: Normalisation, scores: Sequence[str]) -> None:
+        self.vocabulary, self.normalisation = vocabulary, normalisation
+        self.scores = scores_named(scores)
+        self.readings: list[Reading] = []
+
+    def begin(self) -> None:
+        self.readings = []
+
+    def add(self, samples: Sequence[Sample], read: Sequence[Sequence[int]]) -> None:
+        """Take the symbols that were read of each sample."""
+        for sample, symbols in zip(samples, read, strict=True):
+            hypothesis = self.normalisation(self.vocabulary.decode(symbols))
+            self.readings.append(Reading(sample.id, sample.references or ("",), hypothesis))
+
+    def finish(self, log: Callable[[str, float], None]) -> None:
+        """Log each score, as in `validation_cer`."""
+        self.readings = _gather(self.readings)
+        references = [reading.references for reading in self.readings]
+        hypotheses = [reading.hypothesis for reading in self.readings]
+        for score in self.scores:
+            log(f"validation_{score.name}", measure(score, references, hypotheses, resamples=0).value)
+
+
+def _gather(readings: list[Reading]) -> list[Reading]:
+    """Return the readings of all processes, sorted by id."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        parts: list[list[Reading]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(parts, readings)
+        readings = [reading for part in parts for reading in part]
+    return sorted(readings, key=lambda reading: reading.id)
