@@ -70,7 +70,7 @@ def finetune(
     vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
     change = VocabularyChange.between(model.vocabulary, vocabulary)
     data.vocabulary = vocabulary
-    data.prepare(model.network.output_lengths)
+    data.prepare(model.network.room)
     data.batch_steps = _small_batches(data)
     console.print(str(change), markup=False, highlight=False)
 

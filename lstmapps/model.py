@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from lstmapps import package as packages
 from lstmapps import streaming
 from lstmapps.data.domain import Domain
+from lstmapps.data.inputs import Inputs
 from lstmapps.data.samples import Sample, distinct, pad
 from lstmapps.errors import UserError, cause
 from lstmapps.listening import Listener, listener
@@ -78,6 +80,12 @@ class Model:
         return self.package.results
 
     @property
+    def inputs(self) -> Inputs:
+        """What loads samples as the network takes them."""
+        read = self.package.source_vocabulary or self.vocabulary if self.domain.reads_text else None
+        return Inputs(self.domain, self.normalisation, read)
+
+    @property
     def normalisation(self) -> Normalisation:
         return Normalisation(**self.config["normalisation"])
 
@@ -88,7 +96,7 @@ class Model:
 
     def save(self, folder: str | Path) -> None:
         """Write the model as a package, whole or not at all."""
-        weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
+        weights = {name: value.cpu() for name, value in packages.weights_of(self.network).items()}
         packages.write(replace(self.package, weights=weights), Path(folder))
 
     def predict(
@@ -98,6 +106,10 @@ class Model:
         decoder: str | None = None,
         n_best: int = 1,
         hot_words: Sequence[str] = (),
+        search: Mapping[str, Any] = MappingProxyType({}),
+        must: Sequence[str] = (),
+        must_not: Sequence[str] = (),
+        prefix: str = "",
     ) -> Iterator[Prediction | Failure]:
         """Yield for each input, in the order given, what was read, or why it could not be.
 
@@ -105,9 +117,9 @@ class Model:
         decoder: "greedy", "beam" or another that the network has; the package's own by default. "beam" uses the
         package's language model, if it has one.
         n_best: more than one asks the beam search for alternatives. hot_words: words that are expected,
-        which the beam search favours.
+        which the beam search favours. search, must, must_not, prefix: see `lstmapps.prediction.Decoding`.
         """
-        read = self.predictor(Decoding(decoder, n_best, hot_words))
+        read = self.predictor(Decoding(decoder, n_best, hot_words, search, must, must_not, prefix))
         samples = self.samples(inputs)
         with ExitStack() as stack:
             # Threads that have run torch slow the network on a CPU, even while they wait; measured by `make bench`.
@@ -186,7 +198,7 @@ class Model:
         if isinstance(sample, Failure) or is_long(self.network, self.domain, sample):
             return sample if isinstance(sample, Failure) else (sample, None)
         try:
-            x = self.domain.load(sample)
+            x = self.inputs.load(sample)
         except Exception as error:
             return _failure(sample, error)
         return replace(sample, size=len(x)), x

@@ -34,6 +34,7 @@ _HUB = "hf://"
 _MOST_CONFIG = 1 << 20  # bytes; ours have three thousand
 _WIDEST_BEAM = 1000
 _DEEPEST = 50
+_SHARED = 8  # parameters that a network may make before it shares those of others
 _OPENING = (
     yaml.FlowSequenceStartToken,
     yaml.FlowMappingStartToken,
@@ -42,17 +43,19 @@ _OPENING = (
 )
 _CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 LANGUAGE_MODEL = "language_model.arpa.gz"
-VOCABULARY = "vocabulary.json"
+VOCABULARY, SOURCE_VOCABULARY = "vocabulary.json", "source_vocabulary.json"
 FILES = (
     "config.yaml",
     "weights.safetensors",
     VOCABULARY,
     pieces_path(Path(VOCABULARY)).name,
+    SOURCE_VOCABULARY,
+    pieces_path(Path(SOURCE_VOCABULARY)).name,
     "results.json",
     "README.md",
     LANGUAGE_MODEL,
 )
-"""What a package consists of; the pieces of words and the language model are optional."""
+"""What a package may consist of."""
 
 
 @dataclass
@@ -62,6 +65,7 @@ class Package:
     config: `name`, `recipe`, `domain`, `network`, `normalisation`, `scores`, `decoder`, `confidence`.
     results: scores by part, and what the model was trained on.
     language_model: an ARPA file; `decoder.language_model` tells how it is used.
+    source_vocabulary: what is read of inputs that are texts, unless it is the vocabulary that is written.
     """
 
     config: dict[str, Any]
@@ -69,6 +73,7 @@ class Package:
     vocabulary: Vocabulary
     results: dict[str, Any] = field(default_factory=dict)
     language_model: ArpaFile | None = None
+    source_vocabulary: Vocabulary | None = None
 
 
 def package_folder(name: str | Path) -> Path:
@@ -106,9 +111,8 @@ def read(folder: Path) -> Package:
         raise UserError(f"there is no model package at {folder}; check the path, or see `lstmapps list`")
     _refuse_links(folder)
     config = _read_config(folder / "config.yaml")
-    for file in (folder / VOCABULARY, pieces_path(folder / VOCABULARY)):
-        _bounded_size(file)
-    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    vocabulary = _read_vocabulary(folder / VOCABULARY)
+    read_in = _read_vocabulary(folder / SOURCE_VOCABULARY) if (folder / SOURCE_VOCABULARY).exists() else None
     weights = _read_weights(folder / "weights.safetensors")
     results = _read_results(folder / "results.json")
     language_model = None
@@ -120,7 +124,7 @@ def read(folder: Path) -> Package:
             raise UserError(
                 f"{folder / LANGUAGE_MODEL} cannot be read ({error.strerror}); copy the package again"
             ) from None
-    return Package(config, weights, vocabulary, results, language_model)
+    return Package(config, weights, vocabulary, results, language_model, read_in)
 
 
 def write(package: Package, folder: Path) -> None:
@@ -137,6 +141,8 @@ def write(package: Package, folder: Path) -> None:
         half = {name: _halved(value).contiguous() for name, value in package.weights.items()}
         (partial / "weights.safetensors").write_bytes(save(half))
         package.vocabulary.save(partial / VOCABULARY)
+        if package.source_vocabulary is not None:
+            package.source_vocabulary.save(partial / SOURCE_VOCABULARY)
         _write_text(partial / "results.json", json.dumps(package.results, indent=2, ensure_ascii=False) + "\n")
         _write_text(partial / "README.md", model_card(package))
         if package.language_model is not None:
@@ -215,13 +221,31 @@ def build_network(package: Package, folder: Path) -> Any:
         raise UserError(f"{folder / 'config.yaml'}: {description['class_path']} is no network; copy the package again")
     _check_shapes(network, package.weights, file)
     own = network.state_dict()
-    network.load_state_dict({name: value.to(own[name].dtype) for name, value in package.weights.items()})
+    given = {name: value.to(own[name].dtype) for name, value in package.weights.items()}
+    network.load_state_dict(given, strict=False)  # what is shared stands in the weights once
     return network
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state of a network by its names; what several places share stands once, by the first of them."""
+    seen: set[int] = set()
+    weights = {}
+    for name, value in network.state_dict(keep_vars=True).items():
+        if id(value) not in seen:
+            seen.add(id(value))
+            weights[name] = value.detach()
+    return weights
+
+
+def _read_vocabulary(path: Path) -> Vocabulary:
+    _bounded_size(path)
+    _bounded_size(pieces_path(path))
+    return Vocabulary.load(path)
 
 
 def _check_shapes(network: nn.Module, weights: dict[str, Tensor], file: Path) -> None:
     """Raise UserError on a missing or surplus tensor or a wrong shape."""
-    expected = network.state_dict()
+    expected = weights_of(network)
     if missing := sorted(set(expected) - set(weights)):
         raise UserError(f"{file} lacks {missing[0]}; it belongs to another model, copy the package again")
     if surplus := sorted(set(weights) - set(expected)):
@@ -239,7 +263,7 @@ class _TooLarge(UserError):
 @contextmanager
 def _no_more_than(weights: dict[str, Tensor], file: Path) -> Iterator[None]:
     """Stop the building of a network that has more parameters than there are weights, or larger ones."""
-    left, largest = [len(weights)], max((weight.numel() for weight in weights.values()), default=0)
+    left, largest = [len(weights) + _SHARED], max((weight.numel() for weight in weights.values()), default=0)
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is not None:
@@ -370,6 +394,8 @@ def _check_part(part: str, scores: Any) -> None:
         values += [entry["value"], entry["low"], entry["high"], entry.get("higher_is_better", False)]
         if not re.fullmatch(r"[%\w]{0,10}", str(entry.get("unit"))):
             raise ValueError(f"a score of {part!r} has no unit")
+        if not re.fullmatch(r"[\w:.|+]{0,120}", str(entry.get("signature", ""))):
+            raise ValueError(f"a score of {part!r} has no signature that could be one")
     if "metrics" in scores:
         values.append(scores.get("samples"))
     if not all(re.fullmatch(r"[\w.() -]{1,60}", name) for name in names):

@@ -32,7 +32,7 @@ class RecipeParser(LightningArgumentParser):
 
 
 class RecipeCLI(LightningCLI):
-    """LightningCLI that links the vocabulary, the normalisation and the seed of the data to the task."""
+    """LightningCLI that links the vocabularies, the normalisation and the seed of the data to the task."""
 
     def init_parser(self, **settings: Any) -> LightningArgumentParser:
         parser = RecipeParser(**settings)
@@ -43,6 +43,7 @@ class RecipeCLI(LightningCLI):
         parser.add_argument("--card", type=dict[str, Any], default={}, help="what the model card says")
         parser.add_argument("--average", type=ClosedUnitInterval, default=0.998, help="decay of the averaged weights")
         parser.link_arguments("data.vocabulary", "model.init_args.vocabulary", apply_on="instantiate")
+        parser.link_arguments("data.source_vocabulary", "model.init_args.source_vocabulary", apply_on="instantiate")
         parser.link_arguments("data.normalisation", "model.init_args.normalisation")
         parser.link_arguments("seed_everything", "data.seed")
 

@@ -61,6 +61,9 @@ def _check_domain(domain: Domain, source: str) -> None:
 def _check_sample(domain: Domain, sample: Sample) -> int:
     measured = domain.measure(sample)
     x = domain.load(measured)
+    assert isinstance(x, str) == domain.reads_text, f"{sample.id}: a text is loaded where `reads_text` says so only"
+    if isinstance(x, str):
+        return 1
     assert x.dim() == 2, f"{sample.id}: a loaded input is (time, features), not {tuple(x.shape)}"
     assert x.is_floating_point(), f"{sample.id}: a loaded input holds floating-point numbers"
     assert bool(x.isfinite().all()), f"{sample.id}: a loaded input holds numbers that are not finite"

@@ -81,7 +81,7 @@ def train(
     _claim(output, resume)
     task, data, trainer = run.task, run.data, run.trainer
     if not data.parts:
-        data.prepare(task.network.output_lengths)
+        data.prepare(task.network.room)
     console.quiet = console.quiet or not trainer.is_global_zero
     if trainer.check_val_every_n_epoch and trainer.max_epochs:  # a short run is validated too, at its end
         trainer.check_val_every_n_epoch = min(trainer.check_val_every_n_epoch, trainer.max_epochs)
@@ -102,8 +102,15 @@ def train(
             "seconds": round(history.seconds()),
             "torch": torch.__version__,
         }
-        weights = {name: value.detach().cpu() for name, value in task.network.state_dict().items()}
-        package = Package(run.config, weights, task.validation.vocabulary, {"training": trained})
+        weights = {name: value.detach().cpu() for name, value in packages.weights_of(task.network).items()}
+        read = data.source_vocabulary
+        package = Package(
+            run.config,
+            weights,
+            task.validation.vocabulary,
+            {"training": trained},
+            source_vocabulary=None if read == task.validation.vocabulary else read,
+        )
         packages.write(package, output / "model")
 
     keep_best = KeepBest(write, first, better_than, tolerance)

@@ -26,11 +26,12 @@ def run(arguments: argparse.Namespace) -> int:
     parts = [part for part in ("train", "validation", "test") if data.has(part)]
     data.skip_bad = True
     try:
-        data.prepare(made.task.network.output_lengths, parts, watch=watch)
+        data.prepare(made.task.network.room, parts, watch=watch)
     except UserError:
         if not data.left_out:  # else the faults below tell why a part is empty
             raise
     odd = [problem for part in parts for problem in odd_samples(data.parts[part])]
+    odd += [problem for part in parts for problem in data.domain.doubts(data.parts[part])]
     if arguments.json:
         result = {
             "recipe": made.name,

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from lstmapps.data.checks import Problem, refuse, text_problems
+    from lstmapps.data import Problem
+    from lstmapps.data.checks import refuse, text_problems
     from lstmapps.evaluation import evaluate, record
     from lstmapps.model import Model
     from lstmapps.package import package_folder

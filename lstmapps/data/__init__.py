@@ -5,10 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lstmapps.data.batching import SizeBatches
-from lstmapps.data.checks import Problem
 from lstmapps.data.domain import Domain
-from lstmapps.data.manifests import read_columns, read_json_lines, read_lines, read_samples, read_table
-from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, distinct, group_of, pad, tolerant
+from lstmapps.data.inputs import Inputs
+from lstmapps.data.manifests import (
+    all_lines,
+    decoded,
+    lines_of,
+    read_columns,
+    read_json_lines,
+    read_lines,
+    read_samples,
+    read_table,
+)
+from lstmapps.data.samples import (
+    EACH,
+    Batch,
+    Problem,
+    Sample,
+    Source,
+    collate,
+    distinct,
+    group_of,
+    merged,
+    pad,
+    tolerant,
+)
 
 if TYPE_CHECKING:
     from lstmapps.data.module import SequenceData as SequenceData
@@ -17,14 +38,19 @@ __all__ = [
     "EACH",
     "Batch",
     "Domain",
+    "Inputs",
     "Problem",
     "Sample",
     "SequenceData",
     "SizeBatches",
     "Source",
+    "all_lines",
     "collate",
+    "decoded",
     "distinct",
     "group_of",
+    "lines_of",
+    "merged",
     "pad",
     "read_columns",
     "read_json_lines",

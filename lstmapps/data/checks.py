@@ -14,7 +14,8 @@ import torch
 
 from lstmapps.ctc.loss import steps_needed
 from lstmapps.data.domain import Domain
-from lstmapps.data.samples import Sample, group_of
+from lstmapps.data.inputs import Inputs
+from lstmapps.data.samples import Problem, Sample
 from lstmapps.errors import UserError, cause, escaped
 from lstmapps.text import Vocabulary
 
@@ -22,15 +23,6 @@ KEPT_BYTES = 2**30
 """How much loaded input a part of the data may hold in memory; the rest is loaded when it is needed."""
 
 _SHORTEST, _LONGEST = 0.25, 10.0  # of the median size for a symbol; AN4 lies within 0.35 and 5.3, Peraire 0.45 and 6.4
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a sample should not be used; `kind` is one of unreadable, empty, unknown, short, leak, odd."""
-
-    id: str
-    kind: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Checked:
 
 
 def load_all(
-    domain: Domain,
+    inputs: Inputs,
     samples: Sequence[Sample],
     watch: Callable[[Iterable[Checked], int], Iterable[Checked]] = lambda items, count: items,
 ) -> list[Checked]:
@@ -58,8 +50,8 @@ def load_all(
         if sample.fault:
             return Checked(sample, problem=Problem(sample.id, "unreadable", sample.fault))
         try:
-            measured = domain.measure(sample)
-            x = domain.load(measured)
+            measured = inputs.domain.measure(sample)
+            x = inputs.load(measured)
         except Exception as error:
             return Checked(sample, problem=Problem(sample.id, "unreadable", cause(error, sample.id)))
         digest = hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest()
@@ -128,12 +120,12 @@ def leak_problems(train: Sequence[Checked], other: Sequence[Checked], part: str)
 
 
 def group_leak_problems(
-    train: Sequence[Checked], other: Sequence[Checked], part: str, pattern: str
+    domain: Domain, train: Sequence[Checked], other: Sequence[Checked], part: str, pattern: str
 ) -> Iterator[Problem]:
     """Yield samples of another part whose group, a speaker or a page, is one of the training part's too."""
-    seen = {group_of(checked.sample.id, pattern) for checked in train}
-    for checked in other:
-        group = group_of(checked.sample.id, pattern)
+    groups = domain.groups([checked.sample for checked in (*train, *other)], pattern)
+    seen = set(groups[: len(train)])
+    for checked, group in zip(other, groups[len(train) :], strict=True):
         if group in seen:
             message = (
                 f"{checked.sample.id} ({part}) is of {group}, as samples of the training part are; keep them apart"

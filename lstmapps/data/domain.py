@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from lstmapps.data.samples import Sample
+from lstmapps.data.samples import Problem, Sample, group_of
 from lstmapps.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,10 +22,15 @@ class Domain(ABC):
     batch_steps: the padded size of a batch in prediction, in steps of the raw input.
     visual: whether texts stand in an input from left to right as they are written, and not as they are read: an
         Arabic line of writing does, an Arabic recording does not.
+    reads_text: whether inputs are texts, which `load` returns as they are; a network takes them as symbols of a
+        vocabulary that is learnt from the training inputs.
+    several_references: whether samples of one input, outside the training part, are one with several references.
     """
 
     batch_steps: int = 16_000
     visual: bool = False
+    reads_text: bool = False
+    several_references: bool = False
 
     @abstractmethod
     def read(self, source: str) -> Iterator[Sample]:
@@ -40,8 +45,8 @@ class Domain(ABC):
         """Return the sample with its size, and its region if it has one; reads no more than a header."""
 
     @abstractmethod
-    def load(self, sample: Sample) -> Tensor:
-        """Return the raw input (time, features) as the network's frontend takes it; raises UserError."""
+    def load(self, sample: Sample) -> Tensor | str:
+        """Return the raw input, (time, features) as the network's frontend takes it, or a text; raises UserError."""
 
     def from_array(self, array: Any) -> Tensor:
         """Return an array or tensor given in Python as `load` returns inputs; raises UserError if it is none."""
@@ -52,7 +57,24 @@ class Domain(ABC):
 
     def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
         """Yield what `load` returns in blocks, for inputs that are better not held whole."""
-        yield self.load(sample)
+        x = self.load(sample)
+        assert isinstance(x, Tensor), "only what is no text is taken in blocks"
+        yield x
+
+    def groups(self, samples: Sequence[Sample], pattern: str) -> list[str]:
+        """Return the group of each sample, such as its page or its speaker: groups are never parted.
+
+        pattern: a regular expression for ids (see `lstmapps.data.group_of`).
+        """
+        return [group_of(sample.id, pattern) for sample in samples]
+
+    def problems(self, samples: Sequence[Sample]) -> Iterator[Problem]:
+        """Yield what is wrong with measured samples of a part, in the domain's own terms."""
+        return iter(())
+
+    def doubts(self, samples: Sequence[Sample]) -> Iterator[Problem]:
+        """Yield measured samples of a part that may be wrong, in the domain's own terms, for `lstmapps check`."""
+        return iter(())
 
     def augment(self, x: Tensor) -> Tensor:
         """Return a varied copy of a loaded input, drawing from torch's random numbers alone."""

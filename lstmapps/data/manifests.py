@@ -5,8 +5,11 @@ A line that cannot be used is a sample with a `fault` that names file and line; 
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     for number, line in _lines(path):
         if line.strip():
-            yield number, _decoded(f"{path}:{number}", line)
+            yield number, decoded(f"{path}:{number}", line)
 
 
 def read_samples(path: Path, make: Callable[[str, str], Sample]) -> Iterator[Sample]:
@@ -34,7 +37,7 @@ def read_samples(path: Path, make: Callable[[str, str], Sample]) -> Iterator[Sam
         place = f"{path}:{number}"
         if line.strip():
             try:
-                yield make(place, _decoded(place, line))
+                yield make(place, decoded(place, line))
             except UserError as error:
                 yield Sample(place, None, fault=str(error))
 
@@ -99,18 +102,42 @@ def read_columns(path: Path, delimiter: str, make: Callable[[str, dict[str, str]
             place = f"{path}:{reader.line_num}"
             if None in row or None in row.values():
                 raise UserError(f"{place} has not as many columns as the first line; mend it")
-            yield make(place, {name: _decoded(place, value) for name, value in row.items()})
+            yield make(place, {name: decoded(place, value) for name, value in row.items()})
         except (UserError, csv.Error) as error:
             reason = str(error) if isinstance(error, UserError) else f"{place} is not a row ({error}); mend it"
             yield Sample(place, None, fault=reason)
 
 
+def all_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield `(line number, line)` of a text, packed (gz, xz, bz2) or not, the empty ones too; see `lines_of`."""
+    return lines_of(_content(path), str(path))
+
+
+def lines_of(content: bytes, name: str) -> Iterator[tuple[int, str]]:
+    """Yield numbered lines, which only line feeds end; what is not UTF-8 is left for `decoded` to name."""
+    lines = list(_split(content, name))
+    if lines and not lines[-1][1]:  # a line feed ends the last line, and begins none
+        lines.pop()
+    return iter(lines)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield all lines with their numbers; bytes that are not UTF-8 are kept as surrogates."""
+    return _split(_content(path), str(path))
+
+
+def _content(path: Path) -> bytes:
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from None
+        with opened(path, "rb") as file:
+            content: bytes = file.read()
+            return content
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read ({reason}); check the path") from None
+
+
+def _split(content: bytes, path: str) -> Iterator[tuple[int, str]]:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path} is not UTF-8 text but UTF-16; save it as UTF-8")
     text = content.decode("utf-8-sig", errors="surrogateescape")
@@ -118,7 +145,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield number, line.removesuffix("\r")
 
 
-def _decoded(place: str, text: str) -> str:
+def decoded(place: str, text: str) -> str:
+    """Return a line of a text; raises UserError that names its place if it is not UTF-8."""
     if any("\udc80" <= character <= "\udcff" for character in text):
         raise UserError(f"{place} is not UTF-8 text; save the file as UTF-8")
     return text

@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader, Dataset
 from lstmapps.data.batching import Key, SizeBatches
 from lstmapps.data.checks import (
     Checked,
-    Problem,
     group_leak_problems,
     leak_problems,
     length_problems,
@@ -29,9 +28,10 @@ from lstmapps.data.checks import (
     text_problems,
 )
 from lstmapps.data.domain import Domain
-from lstmapps.data.samples import EACH, Batch, Sample, Source, collate, distinct, group_of
+from lstmapps.data.inputs import Inputs
+from lstmapps.data.samples import EACH, Batch, Problem, Sample, Source, collate, distinct, merged
 from lstmapps.errors import UserError
-from lstmapps.text import Normalisation, Vocabulary
+from lstmapps.text import Normalisation, Units, Vocabulary
 
 
 class SequenceData(LightningDataModule):
@@ -42,12 +42,14 @@ class SequenceData(LightningDataModule):
         paths lie below `root`, or else below `$LSTMAPPS_DATA/<folder>`, or the current folder.
     homepage: where to get the data, told when it is missing.
     holdout: if there is no validation source, what is held out of the training source: a share of
-        it (0.1), or patterns of ids (`B.12*`).
+        it (0.1), a number of samples (500), or patterns of ids (`B.12*`). holdout_test: the same for the test part.
     group: a regular expression; samples whose ids agree in what it matches (a page, a speaker) are
         held out together, and a group of the training part in another part is reported as a leak.
-    batch_steps: the padded size of a batch over all processes, in steps of the raw input.
+    batch_steps: the padded size of a batch over all processes, in steps of the raw input; where that is a text, in
+        symbols of both texts.
     normalisation: what is done to every text.
-    units: how many pieces of words the vocabulary has, about (needs sentencepiece); 0 for characters.
+    units: what texts are cut into, or how many pieces of words the vocabulary has, about (needs sentencepiece); 0 for
+        characters.
     workers: processes that load and augment; 0 does it in the training process.
     skip_bad: go on without unusable samples instead of stopping.
     """
@@ -63,10 +65,11 @@ class SequenceData(LightningDataModule):
         folder: str = "",
         homepage: str = "",
         holdout: float | list[str] = 0.0,
+        holdout_test: float | list[str] = 0.0,
         group: str = EACH,
         batch_steps: int = 16_000,
         normalisation: Normalisation = Normalisation(),
-        units: int = 0,
+        units: int | Units = 0,
         augment: bool = True,
         workers: int = 0,
         skip_bad: bool = False,
@@ -78,10 +81,11 @@ class SequenceData(LightningDataModule):
         self.domain = domain
         self.sources: dict[str, str | Source | None] = {"train": train, "validation": validation, "test": test}
         self.root, self.folder, self.homepage = root, folder, homepage
-        self.holdout, self.group = holdout, group
+        self.holdouts = {"test": holdout_test, "validation": holdout}
+        self.group = group
         self.batch_steps = batch_steps
         self.normalisation = normalisation
-        self.units = units
+        self.units = Units(units) if isinstance(units, int) else units
         self.augment = augment
         self.workers = workers
         self.skip_bad = skip_bad
@@ -94,21 +98,50 @@ class SequenceData(LightningDataModule):
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The symbols of the training texts, held-out ones included."""
-        texts = (sample.text or "" for sample in self._training_samples)
+        """The symbols that are written: those of the training texts, and of what is held out of them for validation."""
+        if self.units.joint and self.source_vocabulary is not None:
+            return self.source_vocabulary
+        return self._learn([sample.text or "" for sample in self._learnt_from])
+
+    @cached_property
+    def source_vocabulary(self) -> Vocabulary | None:
+        """The symbols that are read, where inputs are texts."""
+        if not self.domain.reads_text:
+            return None
+        texts = [self._source_text(sample) for sample in self._learnt_from]
+        if self.units.joint:
+            texts += [sample.text or "" for sample in self._learnt_from]
+        return self._learn(texts)
+
+    @cached_property
+    def _learnt_from(self) -> list[Sample]:
+        held_out = self._held_out["test"]
+        return [sample for sample in self._training_samples if sample.id not in held_out and not sample.fault]
+
+    def _learn(self, texts: list[str]) -> Vocabulary:
         return Vocabulary.learn(texts, self.normalisation.unicode_form, self.units, visual=self.domain.visual)
+
+    def _source_text(self, sample: Sample) -> str:
+        text = self.domain.load(sample)
+        assert isinstance(text, str), "a domain that reads texts loads them"
+        return self.normalisation(text)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What loads samples as the network takes them."""
+        return Inputs(self.domain, self.normalisation, self.source_vocabulary, self.units.sampling)
 
     def prepare(
         self,
-        output_lengths: Callable[[Tensor], Tensor],
+        room: Callable[[Tensor], Tensor] | None,
         parts: Sequence[str] = ("train", "validation"),
         vocabulary: Vocabulary | None = None,
         watch: Callable[[Iterable[Checked], int], Iterable[Checked]] = lambda items, count: items,
     ) -> None:
         """Read, check and measure the named parts; afterwards `parts` holds what will be used.
 
-        `output_lengths` turns input lengths into output lengths. Raises UserError that
-        lists the bad samples, unless `skip_bad` is set: then they are in `left_out`. Symbols that
+        `room` tells of input lengths how many steps a text may need, where a network cannot write more. Raises
+        UserError that lists the bad samples, unless `skip_bad` is set: then they are in `left_out`. Symbols that
         the vocabulary lacks are a fault of training samples only: elsewhere they count as errors. `watch` hands on
         what is checked, and may show how far that has come.
         """
@@ -117,14 +150,14 @@ class SequenceData(LightningDataModule):
         for part, samples in listed.items():
             if not samples:
                 raise UserError(self._why_empty(part))
-        checked = {part: load_all(self.domain, samples, watch) for part, samples in listed.items()}
+        checked = {part: load_all(self.inputs, samples, watch) for part, samples in listed.items()}
         problems: list[Problem] = []
         for part, results in checked.items():
-            found = list(self._problems(part, results, vocabulary, output_lengths))
+            found = list(self._problems(part, results, vocabulary, room))
             if part != "train" and "train" in checked:
                 found += leak_problems(checked["train"], results, part)
                 if self.group != EACH:
-                    found += group_leak_problems(checked["train"], results, part, self.group)
+                    found += group_leak_problems(self.domain, checked["train"], results, part, self.group)
             bad = {problem.id for problem in found}
             self.parts[part] = [result.sample for result in results if result.sample.id not in bad]
             self._loaded[part] = Kept({r.sample.id: r.x for r in results if r.x is not None})
@@ -144,61 +177,68 @@ class SequenceData(LightningDataModule):
         count = len(self._training_samples)
         if not count:
             return "the train part has no samples; check `data.train`"
-        if isinstance(self.holdout, list) and part == "validation":
+        if isinstance(self.holdouts["validation"], list) and part == "validation":
             return "`data.holdout` names none of the training samples; give --data.holdout 0.1, or --data.validation"
         return (
             f"{count} training sample{'s' * (count > 1)} cannot be split into a train and a validation part "
-            f"(`data.holdout` is {self.holdout}, and a group stays together); give more, or --data.validation"
+            f"(`data.holdout` is {self.holdouts['validation']}, and a group stays together); give more, or "
+            "--data.validation"
         )
 
-    @staticmethod
     def _problems(
-        part: str, results: list[Checked], vocabulary: Vocabulary, output_lengths: Callable[[Tensor], Tensor]
+        self, part: str, results: list[Checked], vocabulary: Vocabulary, room: Callable[[Tensor], Tensor] | None
     ) -> Iterator[Problem]:
         yield from (result.problem for result in results if result.problem)
         readable = [result.sample for result in results if not result.problem]
         yield from text_problems(readable, vocabulary if part == "train" else None)
-        if part == "train":
-            yield from length_problems(readable, vocabulary, output_lengths)
+        yield from self.domain.problems(readable)
+        if part == "train" and room is not None:
+            yield from length_problems(readable, vocabulary, room)
 
     def has(self, part: str) -> bool:
         """Tell whether a part has a source, or is held out of the training source."""
-        return self.sources[part] is not None or (part == "validation" and bool(self.holdout))
+        return self.sources[part] is not None or bool(self.holdouts.get(part))
 
     def samples(self, part: str) -> list[Sample]:
         """Return the samples of a part with normalised texts, unchecked."""
-        if part == "train" or (part == "validation" and self.sources["validation"] is None):
-            held_out = self._held_out
-            return [s for s in self._training_samples if (s.id in held_out) == (part == "validation")]
-        return self._read(part)
+        if part == "train":
+            held_out = self._held_out["validation"] | self._held_out["test"]
+            return [sample for sample in self._training_samples if sample.id not in held_out]
+        if self.sources[part] is None and (part == "validation" or self.holdouts["test"]):
+            found = [sample for sample in self._training_samples if sample.id in self._held_out[part]]
+        else:
+            found = self._read(part)
+        return merged(found) if self.domain.several_references else found
 
     @cached_property
     def _training_samples(self) -> list[Sample]:
         return self._read("train")
 
     @cached_property
-    def _held_out(self) -> set[str]:
-        if self.sources["validation"] is not None:
-            return set()
-        groups: dict[str, list[str]] = {}
+    def _held_out(self) -> dict[str, set[str]]:
+        """The ids that each part without a source takes of the training source, whole groups in the order of a hash."""
+        if not any(holdout and self.sources[part] is None for part, holdout in self.holdouts.items()):
+            return {part: set() for part in self.holdouts}
         usable = [sample for sample in self._training_samples if not sample.fault]
-        for sample in usable:
-            groups.setdefault(group_of(sample.id, self.group), []).append(sample.id)
-        if isinstance(self.holdout, list):
-            return {
-                id_
-                for group, ids in groups.items()
-                for id_ in ids
-                if any(fnmatch.fnmatch(group, p) for p in self.holdout)
-            }
-        if not 0.0 <= self.holdout < 1.0:
-            raise UserError(f"data.holdout is {self.holdout}; give a share below 1, such as 0.1")
-        wanted = self.holdout * len(usable)
-        held_out: set[str] = set()
-        for group in sorted(groups, key=_stable_hash):
-            if len(held_out) >= wanted:
-                break
-            held_out.update(groups[group])
+        groups: dict[str, list[Sample]] = {}
+        for sample, group in zip(usable, self.domain.groups(usable, self.group), strict=True):
+            groups.setdefault(group, []).append(sample)
+        order = sorted(groups, key=_stable_hash)
+        held_out: dict[str, set[str]] = {}
+        for part, holdout in self.holdouts.items():
+            chosen: list[str] = []
+            if self.sources[part] is not None:
+                pass
+            elif isinstance(holdout, list):
+                chosen = [group for group in order if any(fnmatch.fnmatch(group, pattern) for pattern in holdout)]
+            else:
+                wanted, count = _wanted(holdout, len(usable)), 0
+                while count < wanted and len(chosen) < len(order):
+                    group = order[len(chosen)]
+                    chosen.append(group)
+                    count += len(merged(groups[group]) if self.domain.several_references else groups[group])
+            order = [group for group in order if group not in set(chosen)]
+            held_out[part] = {sample.id for group in chosen for sample in groups[group]}
         return held_out
 
     def _read(self, part: str) -> list[Sample]:
@@ -260,10 +300,15 @@ class SequenceData(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Any]:
         return self._loader("test", training=False)
 
+    def _size(self, sample: Sample) -> int:
+        """Return what a sample adds to a batch: the steps of its input, and where that is a text, its own symbols."""
+        size = sample.size or 1
+        return size + len(self.vocabulary.read_in(sample.text or "")) if self.domain.reads_text else size
+
     def _loader(self, part: str, *, training: bool) -> _CountingLoader:
         samples = self.parts[part]
         batches = SizeBatches(
-            [sample.size or 1 for sample in samples],
+            [self._size(sample) for sample in samples],
             self.batch_steps,
             shuffle=training,
             seed=self.seed,
@@ -272,7 +317,7 @@ class SequenceData(LightningDataModule):
         )
         workers = self.workers if training else 0
         return _CountingLoader(
-            _Inputs(self.domain, samples, self._loaded[part], self.seed, augment=training and self.augment),
+            _Inputs(self.inputs, samples, self._loaded[part], self.seed, augment=training and self.augment),
             sampler=batches,
             batch_size=None,
             collate_fn=partial(_collate, vocabulary=self.vocabulary if training else None),
@@ -281,6 +326,13 @@ class SequenceData(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # so that starting to iterate leaves torch's random numbers alone
         )
+
+
+def _wanted(holdout: float, count: int) -> float:
+    """Return how many of `count` samples are to be held out; raises UserError if it is neither share nor number."""
+    if not (0.0 <= holdout < 1.0 or float(holdout).is_integer()) or holdout < 0:
+        raise UserError(f"data.holdout is {holdout}; give a share below 1, such as 0.1, or a number of samples")
+    return holdout * count if holdout < 1.0 else holdout
 
 
 class _CountingLoader(DataLoader[Any]):
@@ -318,10 +370,10 @@ class Kept:
 
 
 class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
-    """Loads, and in training augments, samples; a variation follows from seed, epoch and id alone."""
+    """Loads, and in training varies, samples; a variation follows from seed, epoch and id alone."""
 
-    def __init__(self, domain: Domain, samples: list[Sample], loaded: Kept, seed: int, *, augment: bool) -> None:
-        self.domain, self.samples, self.loaded = domain, samples, loaded
+    def __init__(self, inputs: Inputs, samples: list[Sample], loaded: Kept, seed: int, *, augment: bool) -> None:
+        self.inputs, self.samples, self.loaded = inputs, samples, loaded
         self.seed, self.augment = seed, augment
 
     def __getitem__(self, keys: list[Key]) -> list[tuple[Tensor, Sample]]:
@@ -330,12 +382,9 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
     def _load(self, epoch: int, index: int) -> tuple[Tensor, Sample]:
         sample = self.samples[index]
         kept = self.loaded.get(sample.id)
-        x = self.domain.load(sample) if kept is None else kept
         if self.augment:
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(_stable_hash(f"{self.seed} {epoch} {sample.id}"))
-                x = self.domain.augment(x)
-        return x, sample
+            return self.inputs.varied(sample, kept, _stable_hash(f"{self.seed} {epoch} {sample.id}")), sample
+        return self.inputs.load(sample) if kept is None else kept, sample
 
 
 def _collate(items: list[tuple[Tensor, Sample]], vocabulary: Vocabulary | None) -> Batch:

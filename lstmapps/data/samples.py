@@ -41,6 +41,28 @@ class Sample:
         return () if self.text is None else (self.text, *self.others)
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Why a sample should not be used; `kind` is one of unreadable, empty, unknown, short, leak, odd, or a domain's."""
+
+    id: str
+    kind: str
+    message: str
+
+
+def merged(samples: Iterable[Sample]) -> list[Sample]:
+    """Return samples of one and the same input as one, with the texts of all as its references."""
+    together: dict[Any, Sample] = {}
+    for sample in samples:
+        key = (sample.source, sample.region)
+        if key not in together:
+            together[key] = sample
+        elif sample.text is not None and sample.text not in together[key].references:
+            first = together[key]
+            together[key] = replace(first, others=(*first.others, sample.text))
+    return list(together.values())
+
+
 def distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
     """Yield samples with ids of their own: the second of one id ends in `#2`, the third in `#3`."""
     seen: set[str] = set()

@@ -2,10 +2,11 @@
 
 from lstmapps.prediction.formats import FORMATS, Format, as_json, write_jsonl, write_text
 from lstmapps.prediction.predictor import Decoding, Predictor, predictor
-from lstmapps.prediction.results import Failure, Piece, Prediction, prediction_of, words_of
+from lstmapps.prediction.results import Attended, Failure, Piece, Prediction, prediction_of, words_of
 
 __all__ = [
     "FORMATS",
+    "Attended",
     "Decoding",
     "Failure",
     "Format",

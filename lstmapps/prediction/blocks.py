@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lstmapps import streaming
-from lstmapps.data import Domain, Sample
+from lstmapps.data import Domain, Inputs, Sample
 from lstmapps.nn import CTCNetwork
 
 _LONG = 5  # batches: inputs of more steps are read in blocks
@@ -26,7 +26,7 @@ def encoded(network: CTCNetwork, domain: Domain, sample: Sample) -> Tensor:
     if is_long(network, domain, sample):
         return torch.cat(list(encoded_blocks(network, domain, sample)))
     device = next(network.parameters()).device
-    x = domain.load(sample).unsqueeze(0).to(device)
+    x = Inputs(domain).load(sample).unsqueeze(0).to(device)
     return network.encode(x, torch.tensor([x.shape[1]], device=device))[0][0]
 
 

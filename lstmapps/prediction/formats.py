@@ -51,6 +51,11 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
         "characters": [_piece(piece) for piece in prediction.characters],
         "words": [_piece(piece) for piece in prediction.words],
     }
+    if prediction.score is not None:
+        result["score"] = round(prediction.score, 4)
+    if prediction.attended is not None and prediction.attended.read:
+        result["read"] = prediction.attended.read
+        result["alignment"] = prediction.attended.pairs()
     if prediction.alternatives:
         result["alternatives"] = [{"text": t, "score": round(s, 4)} for t, s in prediction.alternatives]
     return result

@@ -20,11 +20,28 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Attended:
+    """What a decoder looked at: weights (written, read) of the words, or steps, that were read for each word written.
+
+    read is empty where inputs are no texts.
+    """
+
+    read: list[str]
+    written: list[str]
+    weights: list[list[float]]
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return `(read, written)`, the place of what was looked at most for each word written."""
+        return [(max(range(len(row)), key=row.__getitem__), i) for i, row in enumerate(self.weights) if any(row)]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What was read in one input.
 
-    confidence: the mean confidence of its characters; 0 for an empty reading.
-    alternatives: other readings, best first, with the natural log of their probability.
+    confidence: the mean confidence of its characters, or of a decoder's symbols the geometric one; 0 for an empty
+    reading. alternatives: other readings, best first, with the natural log of their probability, or the score of a
+    decoder's search, as which `score` is that of the text itself.
     """
 
     sample: Sample
@@ -33,6 +50,8 @@ class Prediction:
     characters: list[Piece] = field(default_factory=list)
     words: list[Piece] = field(default_factory=list)
     alternatives: list[tuple[str, float]] = field(default_factory=list)
+    score: float | None = None
+    attended: Attended | None = None
 
 
 @dataclass(frozen=True)

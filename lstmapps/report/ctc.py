@@ -69,7 +69,7 @@ def stream_difference(model: Model, sample: Sample, pieces: int = 20) -> tuple[b
     listener = model.listen()
     state, network = listener.init_state(), streaming.init_state(model.network)
     text, streamed = "", []
-    for chunk in model.domain.load(sample).tensor_split(pieces):
+    for chunk in model.inputs.load(sample).tensor_split(pieces):
         heard, state = listener.step(chunk, state, tentative=False)
         more, network = streaming.step(model.network, chunk, network)
         text += heard.stable

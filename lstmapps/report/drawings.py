@@ -33,19 +33,33 @@ _STYLE: Any = {
 _HEIGHT = 64  # of an input's picture, in points
 
 
-def curves(label: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """Draw curves over epochs, from zero up."""
+def curves(label: str, series: Mapping[str, Sequence[tuple[float, float]]], over: str = "epoch") -> str:
+    """Draw curves over epochs, or what else they go over, from zero up."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(5, 2.8), layout="constrained")
         axes = figure.subplots()
         for name, points in series.items():
             axes.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) == 1 else None)
-        axes.set(xlabel="epoch", ylabel=label)
+        axes.set(xlabel=over, ylabel=label)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.2)
         if len(series) > 1:
             axes.legend(frameon=False)
+        return _svg(figure)
+
+
+def attention(read: Sequence[str], written: Sequence[str], weights: Sequence[Sequence[float]]) -> str:
+    """Draw the weights (written, read) by which each word written looked at the words read: the darker the more."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.5 + 0.3 * len(read), 1.2 + 0.3 * len(written)), layout="constrained")
+        axes = figure.subplots()
+        axes.pcolormesh(np.asarray(weights), cmap="Blues", vmin=0.0, vmax=1.0, edgecolors="none")
+        axes.set_xticks(np.arange(len(read)) + 0.5, list(read), rotation=90, parse_math=False)
+        axes.set_yticks(np.arange(len(written)) + 0.5, list(written), parse_math=False)
+        axes.xaxis.tick_top()
+        axes.invert_yaxis()
+        axes.tick_params(length=0)
         return _svg(figure)
 
 

@@ -15,12 +15,12 @@ from rapidfuzz.distance import Levenshtein
 from lstmapps.data import EACH
 from lstmapps.evaluation import Case, Evaluation
 from lstmapps.model import Model
-from lstmapps.report import ctc
+from lstmapps.report import ctc, seq2seq
 from lstmapps.report.drawings import curves
 from lstmapps.scores import Score
 
 _WORST = 20
-_SECTIONS = {"ctc": ctc.sections}
+_SECTIONS = {"ctc": ctc.sections, "seq2seq": seq2seq.sections}
 """What each kind of network has to show."""
 
 

@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 
 from lstmapps.errors import UserError, did_you_mean
+from lstmapps.scores.bleu import BLEU
+from lstmapps.scores.chrf import ChrF
 from lstmapps.scores.match import ExactMatch
 from lstmapps.scores.rates import EditCounts, ErrorRate, edit_counts
 from lstmapps.scores.score import Measured, Score, measure
 
 SCORES: dict[str, Score] = {
-    score.name: score for score in (ErrorRate("cer", "character"), ErrorRate("wer", "word"), ExactMatch())
+    score.name: score
+    for score in (
+        ErrorRate("cer", "character"),
+        ErrorRate("wer", "word"),
+        ExactMatch(),
+        BLEU("bleu"),
+        BLEU("bleu_lc", lowercase=True),
+        ChrF(),
+    )
 }
 """Every score that a recipe can name."""
 
@@ -29,7 +39,9 @@ def scores_named(names: Sequence[str]) -> list[Score]:
 
 
 __all__ = [
+    "BLEU",
     "SCORES",
+    "ChrF",
     "EditCounts",
     "ErrorRate",
     "ExactMatch",

@@ -17,11 +17,16 @@ class Score(ABC):
     """A number over all texts of a part, made of the sums of what each text adds.
 
     name: what a recipe calls it. unit: what stands behind its value. higher_is_better: which way is better.
+    signature: the variant that is computed, as sacreBLEU writes it, where there are several.
     """
 
     name: str
     unit: str = "%"
     higher_is_better: bool = False
+
+    @property
+    def signature(self) -> str:
+        return ""
 
     @abstractmethod
     def statistics(self, references: Sequence[str], hypothesis: str) -> Sequence[float]:
@@ -76,7 +81,8 @@ class Measured:
         """Return what stands in results.json."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         rounded: dict[str, Any] = {name: round(number, 3) for name, number in numbers.items()}
-        return rounded | {"unit": self.score.unit, "higher_is_better": self.score.higher_is_better}
+        rounded |= {"unit": self.score.unit, "higher_is_better": self.score.higher_is_better}
+        return rounded | ({"signature": self.score.signature} if self.score.signature else {})
 
 
 def measure(

@@ -35,8 +35,10 @@ class Optimisation:
     def configure(self, levels: list[nn.Module], steps: int) -> dict[str, Any]:
         """Return what Lightning's `configure_optimizers` returns; `levels` from the input to the top."""
         groups = []
+        seen: set[nn.Parameter] = set()
         for depth, level in enumerate(reversed(levels)):
-            parameters = [p for p in level.parameters() if p.requires_grad]
+            parameters = [p for p in level.parameters() if p.requires_grad and p not in seen]
+            seen |= set(parameters)  # what levels share is of the upper one
             rate = self.learning_rate * self.layer_decay**depth
             for decays in (True, False):  # biases and gains are not decayed
                 chosen = [p for p in parameters if (p.dim() > 1) == decays]

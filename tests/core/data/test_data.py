@@ -1,7 +1,9 @@
 """Batches, manifests and checks."""
 
 import re
+import types
 from collections import Counter
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmapps.data import (
+    Domain,
     Sample,
     SequenceData,
     SizeBatches,
@@ -213,9 +216,10 @@ def test_what_is_far_too_short_or_long_for_its_text_is_odd():
 
 
 def test_a_group_of_the_training_part_in_another_part_is_a_leak():
+    domain = types.SimpleNamespace(groups=partial(Domain.groups, None))
     train = [Checked(Sample("a-1", None)), Checked(Sample("b-1", None))]
     other = [Checked(Sample("b-2", None)), Checked(Sample("c-1", None))]
-    (problem,) = group_leak_problems(train, other, "test", "(.*)-.*")
+    (problem,) = group_leak_problems(domain, train, other, "test", "(.*)-.*")
     assert (problem.id, problem.kind) == ("b-2", "leak")
     assert "is of b" in problem.message
 

@@ -1,9 +1,11 @@
 """Scores: what they count, and the intervals around them."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
+import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,13 +83,14 @@ def test_of_several_references_the_nearest_counts():
 @pytest.mark.parametrize("name", SCORES)
 def test_every_score_knows_which_way_is_better(name):
     score = SCORES[name]
-    right, wrong = (measured(name, ["ab cd", "ef"], texts).value for texts in (["ab cd", "ef"], ["xx", "yy zz qq"]))
+    texts = ["ab cd ef gh ij", "kl mn op qr"]
+    right, wrong = (measured(name, texts, found).value for found in (texts, ["xx", "kl zz qq"]))
     assert score.better(right, wrong)
     assert not score.better(wrong, right)
     assert score.better(wrong, score.worst)
     assert score.sign * score.of(["ab"], "ab") > score.sign * score.of(["ab"], "xy")
-    assert score.of(["ab"], "ab") == measured(name, ["ab"], ["ab"]).value
-    json = measured(name, ["ab"], ["ab"]).as_json()
+    assert score.of(texts[:1], texts[0]) == measured(name, texts[:1], texts[:1]).value
+    json = measured(name, texts, texts).as_json()
     assert (json["unit"], json["higher_is_better"]) == (score.unit, score.higher_is_better)
 
 
@@ -106,3 +109,30 @@ def test_the_interval_is_that_of_drawing_the_texts_themselves(name):
 def test_a_misspelt_score_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="did you mean 'cer'"):
         score_named("cerr")
+
+
+REFERENCES = [
+    ["a cat sat on a mat", "the cat sat on the mat"],
+    ["A dog barks at a man loudly.", "the dog barked"],
+    ["hello world", "hi"],
+]
+HYPOTHESES = ["a cat sat on the mat", "The dog barks loudly at the man.", "hello"]
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"),
+    [
+        ("bleu", sacrebleu.corpus_bleu),
+        ("bleu_lc", partial(sacrebleu.corpus_bleu, lowercase=True)),
+        ("chrf", sacrebleu.corpus_chrf),
+    ],
+)
+def test_bleu_and_chrf_are_those_of_sacrebleu(name, oracle):
+    streams = [[references[i] for references in REFERENCES] for i in (0, 1)]
+    found = measure(score_named(name), REFERENCES, HYPOTHESES, 0)
+    assert found.value == pytest.approx(oracle(HYPOTHESES, streams).score, abs=1e-9)
+    assert "nrefs:var" in found.as_json()["signature"]
+
+
+def test_bleu_of_one_short_text_counts_the_orders_that_it_has():
+    assert score_named("bleu").of(["hello world"], "hello world") == pytest.approx(100)

@@ -1,12 +1,11 @@
-"""Whole networks: a frontend, an encoder and what turns its output into symbols.
+"""Whole networks that read by CTC or a transducer: a frontend, an encoder and their heads.
 
-A network describes itself to those who train it and keep it: `output_lengths`, `levels`, `description`,
-`change_symbols`.
+A network describes itself to those who train it and keep it: `room`, `levels`, `description`, `change_symbols`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -81,6 +80,11 @@ class CTCNetwork(nn.Module):
         """Return what the encoder makes of the frontend's output, which is taken in the network's own precision."""
         encoded: tuple[Tensor, Tensor, Tensor] = self.encoder(y.to(self.head.weight.dtype), lengths)
         return encoded
+
+    @property
+    def room(self) -> Callable[[Tensor], Tensor] | None:
+        """What tells of the lengths of raw inputs how many steps their texts may need; here those that come out."""
+        return self.output_lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return how many steps come out for raw inputs of these lengths."""

@@ -1,0 +1,46 @@
+"""From a sample to what a network takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lstmapps.data.domain import Domain
+from lstmapps.data.samples import Sample
+from lstmapps.text import Normalisation, Vocabulary
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Loads samples as a network takes them; inputs that are texts become symbols of the vocabulary that is read.
+
+    sampling: how evenly the ways to cut a text are drawn from when it is varied (see `lstmapps.text.Units`).
+    """
+
+    domain: Domain
+    normalisation: Normalisation = Normalisation()
+    vocabulary: Vocabulary | None = None
+    sampling: float = 0.0
+
+    def load(self, sample: Sample) -> Tensor:
+        """Return (time, features) of a measured sample; of a text, the numbers of its symbols, (time, 1)."""
+        return self._tensor(self.domain.load(sample))
+
+    def varied(self, sample: Sample, loaded: Tensor | None, seed: int) -> Tensor:
+        """Return a sample as training takes it; what is drawn follows from the seed. loaded: as `load` gave it."""
+        if self.vocabulary is None:
+            x = self.load(sample) if loaded is None else loaded
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)
+                return self.domain.augment(x)
+        return self._tensor(self.domain.load(sample), seed)
+
+    def _tensor(self, raw: Tensor | str, seed: int | None = None) -> Tensor:
+        if isinstance(raw, Tensor):
+            return raw
+        assert self.vocabulary is not None, "a domain that loads texts has a vocabulary that is read"
+        sampling = 0.0 if seed is None else self.sampling
+        symbols = self.vocabulary.read_in(self.normalisation(raw), sampling, seed or 0)
+        return torch.tensor(symbols, dtype=torch.long).unsqueeze(1)

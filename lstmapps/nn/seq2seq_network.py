@@ -1,0 +1,91 @@
+"""Whole networks that write by a decoder: a frontend, an encoder, and an attention decoder.
+
+What every network tells of itself is told in `lstmapps.nn.ctc_network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings
+from lstmapps.nn.embeddings import TokenEmbedding
+from lstmapps.nn.encoders import ConvRecurrentEncoder
+
+
+class Seq2SeqNetwork(nn.Module):
+    """Frontend, encoder and decoder; the frontend is as `CTCNetwork` has it, `TokenEmbedding` for texts.
+
+    joint: texts that are read and those that are written share their symbols, and one embedding.
+
+    forward(x, lengths, tokens) takes raw inputs (batch, time, features) and the symbols before each step of the texts
+    (batch, steps), the first 0, and returns logits (batch, steps, symbols) of the symbols there.
+    """
+
+    kind = "seq2seq"
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        encoder: ConvRecurrentEncoder,
+        decoder: DecoderSettings | Mapping[str, Any],
+        symbols: int,
+        *,
+        joint: bool = False,
+    ) -> None:
+        super().__init__()
+        settings = decoder if isinstance(decoder, DecoderSettings) else DecoderSettings(**decoder)
+        self.frontend = frontend
+        self.encoder = encoder
+        self.decoder = AttentionDecoder(symbols, encoder.output_size, settings)
+        self.joint = joint
+        self._tie()
+
+    def forward(self, x: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
+        vectors, _ = self.decoder(tokens, *self.encode(x, lengths))
+        logits: Tensor = self.decoder.output(vectors)
+        return logits
+
+    def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the decoder attends to, (batch, steps, encoder_size), and its lengths."""
+        y, lengths = self.frontend(x, lengths)
+        memory, _, lengths = self.encoder(y.to(self.decoder.output.weight.dtype), lengths)
+        return memory, lengths
+
+    @property
+    def room(self) -> None:
+        """A text may have any number of symbols, however long its input is."""
+
+    def levels(self) -> list[nn.Module]:
+        """Return the parts of the network from the input to the top, for rates by level."""
+        return [self.frontend, *self.encoder.levels(), *self.decoder.levels()]
+
+    def description(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Return what a package holds of the network, given what a recipe says of its parts."""
+        frontend = parts["frontend"]
+        if isinstance(self.frontend, TokenEmbedding):
+            frontend = self.frontend.description()
+        return {
+            "class_path": "lstmapps.nn.Seq2SeqNetwork",
+            "init_args": {
+                "frontend": frontend,
+                "encoder": parts["encoder"],
+                "decoder": parts["decoder"],
+                "symbols": self.decoder.output.out_features,
+                "joint": self.joint,
+            },
+        }
+
+    def change_symbols(self, sources: Sequence[int | None]) -> None:
+        """Take new symbols to write, in place; see `lstmapps.nn.heads.Head`."""
+        self.decoder.change_symbols(sources)
+        self._tie()
+
+    def _tie(self) -> None:
+        if not self.joint:
+            return
+        if not isinstance(self.frontend, TokenEmbedding):
+            raise ValueError("only texts share an embedding with what is written")
+        self.frontend.embedding.weight = self.decoder.embedding.weight

@@ -1,0 +1,169 @@
+"""Predicting with a network that writes by a decoder: texts, how sure they are, and what was looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import torch
+from torch import Tensor
+
+from lstmapps.data import Domain, Inputs, Sample
+from lstmapps.errors import UserError
+from lstmapps.nn import Seq2SeqNetwork
+from lstmapps.package import Package
+from lstmapps.prediction.results import Attended, Piece, Prediction
+from lstmapps.search import Constraints, Hypothesis, Search, search
+from lstmapps.text import Normalisation, Vocabulary
+
+_DECODERS: dict[str, dict[str, Any]] = {"greedy": {"beam": 1}, "beam": {}, "sample": {"sample": True}}
+
+
+@dataclass(frozen=True)
+class Seq2SeqPredictor:
+    """Searches the decoder's outputs.
+
+    source_vocabulary: of inputs that are texts, so that words written can be told from what words they come.
+    """
+
+    network: Seq2SeqNetwork
+    vocabulary: Vocabulary
+    source_vocabulary: Vocabulary | None
+    search: Search
+    constraints: Constraints
+
+    @classmethod
+    def of(
+        cls,
+        package: Package,
+        network: Seq2SeqNetwork,
+        decoder: str | None,
+        settings: Mapping[str, Any],
+        must: Sequence[str],
+        must_not: Sequence[str],
+        prefix: str,
+    ) -> Seq2SeqPredictor:
+        """Return the predictor of a package, by its own settings unless told otherwise.
+
+        settings: those of `lstmapps.search.Search`. Raises UserError for what cannot be searched for.
+        """
+        own = dict(package.config["decoder"])
+        name = str(own.pop("name"))
+        if (decoder or name) not in _DECODERS:
+            raise UserError(f"{package.config['name']} has no {decoder}; choose {', '.join(_DECODERS)}")
+        try:
+            wanted = Search(**{**own, **_DECODERS[decoder or name], **settings})
+        except (ValueError, TypeError) as error:
+            raise UserError(f"this cannot be searched for: {error}") from None
+        phrases = _Phrases(package)
+        constraints = Constraints(
+            phrases(prefix), [phrases(text) for text in must], [phrases(text) for text in must_not]
+        )
+        read = package.source_vocabulary or package.vocabulary
+        return cls(network, package.vocabulary, read, wanted, constraints)
+
+    @torch.inference_mode()
+    def predict(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
+        """Return what raw inputs x (batch, time, features) of measured samples say; of an empty one, nothing."""
+        there = (lengths > 0).nonzero().flatten()
+        predictions = [Prediction(sample, "", 0.0) for sample in samples]
+        if not len(there):
+            return predictions
+        memory, steps = self.network.encode(x[there], lengths[there])
+        some = [samples[row] for row in there.tolist()]
+        seeds = [crc32(sample.id.encode("utf-8", "surrogatepass")) for sample in some]
+        try:
+            found = search(self.network.decoder, memory, steps, self.search, [self.constraints] * len(some), seeds)
+        except ValueError as error:
+            raise UserError(f"{some[0].id}: {error}") from None
+        for row, sample, hypotheses, symbols in zip(there.tolist(), some, found, x[there], strict=True):
+            if not hypotheses:
+                raise UserError(f"{sample.id}: no text was found that keeps the constraints; take a wider beam")
+            predictions[row] = self._prediction(sample, hypotheses, symbols[: int(lengths[row])])
+        return predictions
+
+    @torch.inference_mode()
+    def align(self, sample: Sample, domain: Domain) -> Prediction:
+        """Return what was looked at for each word of a measured sample's known text, and how probable they are."""
+        inputs = Inputs(domain, Normalisation(), self.source_vocabulary if domain.reads_text else None)
+        device = self.network.decoder.output.weight.device
+        x = inputs.load(sample).unsqueeze(0).to(device)
+        symbols = torch.tensor([[0, *self.vocabulary.encode(sample.text or "")]], device=device)
+        vectors, attention = self.network.decoder(
+            symbols, *self.network.encode(x, torch.tensor([x.shape[1]], device=device))
+        )
+        logs = self.network.decoder.output(vectors).float().log_softmax(dim=2)[0]
+        after = torch.cat([symbols[0, 1:], symbols[0, :1]])
+        each = logs.gather(1, after.unsqueeze(1)).squeeze(1).tolist()
+        score = self.search.penalised(sum(each), len(each))
+        known = Hypothesis(tuple(symbols[0, 1:].tolist()), score, tuple(each), attention[0])
+        return self._prediction(sample, [known], x[0])
+
+    def _prediction(self, sample: Sample, hypotheses: Sequence[Hypothesis], x: Tensor) -> Prediction:
+        """Return the prediction of the best text; it is as sure as the mean of its symbols, in logarithms."""
+        best, *others = hypotheses
+        text = self.vocabulary.decode(best.symbols)
+        words, places = _words([self.vocabulary.text_of(symbol) for symbol in best.symbols])
+        confidences = [math.exp(sum(best.log_probabilities[i] for i in place)) for place in places]
+        read, spans = self._read(x)
+        weights = torch.stack([best.attention[place].mean(dim=0) for place in places]) if places else torch.zeros(0, 0)
+        if spans and places:
+            weights = torch.stack([weights[:, span].sum(dim=1) for span in spans], dim=1)
+        pieces = []
+        for word, confidence, row in zip(words, confidences, weights, strict=True):
+            start, end = _extent(row, spans)
+            pieces.append(Piece(word, start, end, confidence))
+        return Prediction(
+            sample,
+            text,
+            math.exp(sum(best.log_probabilities) / len(best.log_probabilities)),
+            words=pieces,
+            alternatives=[(self.vocabulary.decode(other.symbols), other.score) for other in others],
+            score=best.score,
+            attended=Attended(read, words, weights.tolist()),
+        )
+
+    def _read(self, x: Tensor) -> tuple[list[str], list[list[int]]]:
+        """Return the words of an input that is a text, and the steps that each has; nothing of other inputs."""
+        if self.source_vocabulary is None or x.is_floating_point():
+            return [], []
+        texts = [self.source_vocabulary.text_of(symbol) if symbol else "⁇" for symbol in x[:, 0].tolist()]
+        return _words(texts)
+
+
+class _Phrases:
+    """Turns texts into symbols that are written."""
+
+    def __init__(self, package: Package) -> None:
+        self.vocabulary = package.vocabulary
+        self.normalisation = Normalisation(**package.config["normalisation"])
+
+    def __call__(self, text: str) -> tuple[int, ...]:
+        text = self.normalisation(text)
+        if unknown := self.vocabulary.unknown(text):
+            raise UserError(f"{text!r} has symbols that the model does not write: {' '.join(map(repr, unknown))}")
+        return tuple(self.vocabulary.encode(text))
+
+
+def _words(pieces: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """Join what pieces write into words; return them and the places of each one's pieces."""
+    words: list[str] = []
+    places: list[list[int]] = []
+    for place, piece in enumerate(pieces):
+        if not words or piece.startswith(" "):
+            words.append("")
+            places.append([])
+        words[-1] += piece
+        places[-1].append(place)
+    return [word.strip() for word in words], places
+
+
+def _extent(weights: Tensor, spans: Sequence[Sequence[int]]) -> tuple[float, float]:
+    """Return the steps [start, end) of the input that weights point to most."""
+    if not len(weights) or not float(weights.sum()):
+        return 0.0, 0.0
+    best = int(weights.argmax())
+    return (float(spans[best][0]), float(spans[best][-1] + 1)) if spans else (float(best), float(best + 1))

@@ -1,0 +1,91 @@
+"""What a report shows of a network that writes by a decoder: attention, score by length, confidence, vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from lstmapps.evaluation import Case, Evaluation
+from lstmapps.model import Model
+from lstmapps.report.drawings import attention, curves
+from lstmapps.report.section import Section
+from lstmapps.scores import Score, measure
+
+_DRAWN = 4
+_LENGTHS = (0, 5, 10, 15, 20, 25, 30, 40, 60, 100, 10**9)  # words of the reference
+_FEWEST = 5  # cases of which a score is told
+_BINS = 5
+
+
+def sections(model: Model, evaluation: Evaluation) -> list[Section]:
+    """Return the sections in the order in which they stand."""
+    first = evaluation.first.score
+    return [
+        _attention(evaluation),
+        _by_length(first, evaluation.cases),
+        _by_confidence(first, evaluation.cases),
+        _coverage(model, evaluation.cases),
+    ]
+
+
+def _attention(evaluation: Evaluation) -> Section:
+    """Draw a few samples, taken evenly from all."""
+    attended = [case.prediction.attended for case in evaluation.cases]
+    there = [each for each in attended if each is not None and each.read and each.written]
+    step = max(1, len(there) // _DRAWN)
+    drawings = {
+        f"attention-{number}": attention(each.read, each.written, each.weights)
+        for number, each in enumerate(there[::step][:_DRAWN], start=1)
+    }
+    return Section("Attention", "Each row is a word that was written, and what was looked at for it.", (), drawings)
+
+
+def _by_length(score: Score, cases: Sequence[Case]) -> Section:
+    """Tell the score of texts of like length."""
+    lines, points = [], []
+    for low, high in pairwise(_LENGTHS):
+        some = [case for case in cases if low < len(case.reference.split()) <= high]
+        if len(some) >= _FEWEST:
+            value = _score(score, some)
+            middle = sum(len(case.reference.split()) for case in some) / len(some)
+            points.append((middle, value))
+            words = f"{low + 1} to {high} words" if high < _LENGTHS[-1] else f"more than {low} words"
+            lines.append(f"{words}: {score.shown(value)} of {len(some)}")
+    drawings = {"length": curves(score.name.upper(), {"": points}, "words of the reference")} if len(points) > 1 else {}
+    return Section("Score by length", "", lines, drawings)
+
+
+def _by_confidence(score: Score, cases: Sequence[Case]) -> Section:
+    """Tell the score of texts that the model was about equally sure of."""
+    ordered = sorted(cases, key=lambda case: case.prediction.confidence)
+    lines, points = [], []
+    for number in range(_BINS):
+        some = ordered[number * len(ordered) // _BINS : (number + 1) * len(ordered) // _BINS]
+        if len(some) >= _FEWEST:
+            value = _score(score, some)
+            sure = [100 * case.prediction.confidence for case in some]
+            points.append((sum(sure) / len(sure), value))
+            lines.append(f"{sure[0]:.0f} to {sure[-1]:.0f} % sure: {score.shown(value)} of {len(some)}")
+    drawings = {}
+    if len(points) > 1:
+        drawings = {"confidence": curves(score.name.upper(), {"": points}, "confidence, %")}
+    return Section("Confidence against correctness", "", lines, drawings)
+
+
+def _coverage(model: Model, cases: Sequence[Case]) -> Section:
+    """Tell how much of the vocabulary the texts use, and what of the references it cannot write."""
+    used = {symbol for case in cases for symbol in model.vocabulary.read_in(case.hypothesis)} - {0}
+    wanted = {symbol for case in cases for symbol in model.vocabulary.read_in(case.reference)} - {0}
+    unknown = sorted({character for case in cases for character in model.vocabulary.unknown(case.reference)})
+    count = len(model.vocabulary) - 1
+    lines = [
+        f"{len(wanted)} of {count} symbols stand in the references, {len(used)} were written",
+        f"{len(wanted - used)} that the references have were never written",
+        f"{len(unknown)} characters cannot be written" + (f": {' '.join(unknown[:40])}" if unknown else ""),
+    ]
+    return Section("Coverage of the vocabulary", "", lines)
+
+
+def _score(score: Score, cases: Sequence[Case]) -> float:
+    references, hypotheses = [case.references for case in cases], [case.hypothesis for case in cases]
+    return measure(score, references, hypotheses, resamples=0).value

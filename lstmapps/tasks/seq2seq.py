@@ -1,0 +1,133 @@
+"""Training a network that writes by a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lstmapps.data import Batch
+from lstmapps.lengths import padding_mask
+from lstmapps.nn import ConvRecurrentEncoder, DecoderSettings, Seq2SeqNetwork, TokenEmbedding
+from lstmapps.search import Search, search
+from lstmapps.tasks.optimisation import Optimisation, mean_over_processes
+from lstmapps.tasks.validation import Validation
+from lstmapps.text import BLANK, Normalisation, Vocabulary
+
+
+class Seq2SeqTask(LightningModule):
+    """Trains `Seq2SeqNetwork(frontend, encoder, decoder)` on inputs and the texts to be written of them.
+
+    The loss of a batch is the sum of the cross entropies of its symbols, the ends included, over their number, in nats
+    a symbol; over several processes it is the same number as in one. Every validation searches greedily and logs
+    each score, as in `validation_bleu`.
+
+    frontend: what is read; for texts it is left out, and symbols are embedded (`TokenEmbedding`).
+    source_vocabulary: of texts that are read. reverse, word_dropout: see `TokenEmbedding`.
+    joint: both vocabularies are one, and so are their embeddings.
+    label_smoothing: share of the target that is spread over all symbols (Szegedy et al. 2016, section 7).
+    scheduled_sampling: share of the symbols before a step that are the network's own at the end of training, rising
+        from none (Bengio et al. 2015; in two passes, Mihaylova & Martins 2019).
+    search: how the model that is packaged searches unless told otherwise.
+    scores: what is measured; the first decides what is kept and when training stops.
+    """
+
+    def __init__(
+        self,
+        encoder: ConvRecurrentEncoder,
+        decoder: DecoderSettings,
+        vocabulary: Vocabulary,
+        source_vocabulary: Vocabulary | None = None,
+        frontend: nn.Module | None = None,
+        normalisation: Normalisation = Normalisation(),
+        optimisation: Optimisation = Optimisation(),
+        reverse: bool = False,
+        word_dropout: float = 0.0,
+        joint: bool = False,
+        label_smoothing: float = 0.1,
+        scheduled_sampling: float = 0.0,
+        search: Search = Search(),
+        scores: Sequence[str] = ("bleu", "chrf"),
+    ) -> None:
+        super().__init__()
+        for name, share in (("label_smoothing", label_smoothing), ("scheduled_sampling", scheduled_sampling)):
+            if not 0.0 <= share < 1.0:
+                raise ValueError(f"{name} is a share of 0 to 1, not {share}")
+        if frontend is None:
+            if source_vocabulary is None:
+                raise ValueError("a network whose inputs are no texts needs a frontend")
+            size = encoder.recurrent.stack.input_size
+            frontend = TokenEmbedding(len(source_vocabulary), size, reverse=reverse, dropout=word_dropout)
+        self.network = Seq2SeqNetwork(frontend, encoder, decoder, len(vocabulary), joint=joint)
+        self.validation = Validation(vocabulary, normalisation, scores)
+        self.optimisation = optimisation
+        self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
+        self.search = search
+
+    @classmethod
+    def further(
+        cls, network: Seq2SeqNetwork, validation: Validation, optimisation: Optimisation, settings: Mapping[str, Any]
+    ) -> Seq2SeqTask:
+        """Return a task that trains a network further, by the `settings` of the task that trained it."""
+        task = cls(
+            network.encoder,
+            network.decoder.settings,
+            validation.vocabulary,
+            frontend=network.frontend,
+            optimisation=optimisation,
+            label_smoothing=settings.get("label_smoothing", 0.1),
+            scheduled_sampling=settings.get("scheduled_sampling", 0.0),
+        )
+        task.network, task.validation = network, validation
+        return task
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a package keeps for a further training."""
+        return {"label_smoothing": self.label_smoothing, "scheduled_sampling": self.scheduled_sampling}
+
+    def decoder(self) -> dict[str, Any]:
+        """Return how a package's output is read unless told otherwise."""
+        usual = asdict(Search())
+        return {"name": "beam"} | {k: v for k, v in asdict(self.search).items() if k == "beam" or v != usual[k]}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        memory, lengths = self.network.encode(batch.x, batch.lengths)
+        before = functional.pad(batch.targets, (1, 0), value=BLANK)
+        if self.scheduled_sampling:
+            before = self._mixed(before, memory, lengths)
+        vectors, _ = self.network.decoder(before, memory, lengths)
+        real = ~padding_mask(batch.target_lengths + 1, before.shape[1])
+        logits = self.network.decoder.output(vectors[real])
+        symbols = functional.pad(batch.targets, (0, 1), value=BLANK)[real]
+        total = mean_over_processes(self, real.sum())
+        loss = functional.cross_entropy(logits.float(), symbols, reduction="sum", label_smoothing=self.label_smoothing)
+        self.log("train_loss", loss.detach() / total, prog_bar=True, batch_size=len(batch.lengths))
+        return loss / total
+
+    @torch.no_grad()
+    def _mixed(self, before: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
+        """Return the symbols before each step, some of them what the network would have written."""
+        share = self.scheduled_sampling * self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches)
+        vectors, _ = self.network.decoder(before, memory, lengths)
+        own = self.network.decoder.output(vectors)[:, :-1].argmax(dim=2)
+        drawn = (torch.rand(own.shape, device=own.device) < share) & (own != BLANK)
+        return torch.cat([before[:, :1], torch.where(drawn, own, before[:, 1:])], dim=1)
+
+    def on_validation_epoch_start(self) -> None:
+        self.validation.begin()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        memory, lengths = self.network.encode(batch.x, batch.lengths)
+        found = search(self.network.decoder, memory, lengths, Search(beam=1))
+        self.validation.add(batch.samples, [texts[0].symbols for texts in found])
+
+    def on_validation_epoch_end(self) -> None:
+        self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True))
+
+    def configure_optimizers(self) -> Any:
+        return self.optimisation.configure(self.network.levels(), int(self.trainer.estimated_stepping_batches))
