@@ -67,7 +67,10 @@ def finetune(
     with settings_refused():
         optimisation = Optimisation(**vars(parsed["optimisation"]))
         trainer = _trainer(vars(parsed["trainer"]), score, output, console)
-    vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
+    if model.domain.reads_text:  # pieces of words are left as they are, on both sides
+        data.source_vocabulary, vocabulary = model.inputs.vocabulary, model.vocabulary
+    else:
+        vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
     change = VocabularyChange.between(model.vocabulary, vocabulary)
     data.vocabulary = vocabulary
     data.prepare(model.network.room)

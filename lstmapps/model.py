@@ -119,8 +119,16 @@ class Model:
         n_best: more than one asks the beam search for alternatives. hot_words: words that are expected,
         which the beam search favours. search, must, must_not, prefix: see `lstmapps.prediction.Decoding`.
         """
-        read = self.predictor(Decoding(decoder, n_best, hot_words, search, must, must_not, prefix))
-        samples = self.samples(inputs)
+        decoding = Decoding(decoder, n_best, hot_words, search, must, must_not, prefix)
+        yield from self._results(self.samples(inputs), self.predictor(decoding), known=False)
+
+    def score(self, inputs: Iterable[str | Sample]) -> Iterator[Prediction | Failure]:
+        """Yield for each input, in the order given, how probable its known text is: the `score` of a prediction."""
+        samples = (sample if sample.fault else self._with_text(sample) for sample in self.samples(inputs))
+        yield from self._results(samples, self.predictor(), known=True)
+
+    def _results(self, samples: Iterable[Sample], read: Predictor, *, known: bool) -> Iterator[Prediction | Failure]:
+        """Yield what is read of each sample, or, if its text is known, of that."""
         with ExitStack() as stack:
             # Threads that have run torch slow the network on a CPU, even while they wait; measured by `make bench`.
             on_cpu = self._device.type == "cpu"
@@ -131,7 +139,7 @@ class Model:
                 sizes = [(i, x[0].size or 1) for i, x in enumerate(loaded) if not isinstance(x, Failure)]
                 for batch in _batches(sorted(sizes, key=lambda pair: pair[1]), self.domain.batch_steps):
                     pairs: Any = [loaded[i] for i in batch]
-                    for i, result in zip(batch, self._read_each(pairs, read), strict=True):
+                    for i, result in zip(batch, self._read_each(pairs, read, known), strict=True):
                         results[i] = result
                 yield from (result for result in results if result is not None)
 
@@ -158,17 +166,23 @@ class Model:
             raise UserError(f"{self.name} does not take the {name} {value!r} ({error})") from None
 
     def align(self, sample: Sample) -> Prediction:
-        """Return where and how surely each character of a sample's known text was seen; raises UserError."""
+        """Return where and how surely each character of a sample's known text was seen, or for a text that is written
+        of another what was looked at for each word; raises UserError."""
+        sample = self._with_text(sample)
         if sample.fault:
             raise UserError(sample.fault)
+        return self.predictor().align(self.domain.measure(sample), self.inputs)
+
+    def _with_text(self, sample: Sample) -> Sample:
+        """Return a sample with its text normalised; with a fault if it has none that the network could write."""
         text = self.normalisation(sample.text or "")
-        sample = replace(self.domain.measure(sample), text=text)
+        fault = sample.fault
         if unknown := self.vocabulary.unknown(text):
             shown = " ".join(repr(symbol) for symbol in unknown)
-            raise UserError(f"the text of {sample.id} has symbols that {self.name} does not know: {shown}")
-        if not text:
-            raise UserError(f"{sample.id} has no text; give the one to be aligned")
-        return self.predictor().align(sample, self.domain)
+            fault = fault or f"the text of {sample.id} has symbols that {self.name} does not know: {shown}"
+        elif not text:
+            fault = fault or f"{sample.id} has no text; give the one to be aligned"
+        return replace(sample, text=text, fault=fault)
 
     def predictor(self, decoding: Decoding = Decoding()) -> Predictor:
         """Return what predicts with the network; raises UserError if it cannot be read in this way."""
@@ -203,25 +217,30 @@ class Model:
             return _failure(sample, error)
         return replace(sample, size=len(x)), x
 
-    def _read_each(self, items: list[tuple[Sample, Tensor | None]], read: Predictor) -> list[Prediction | Failure]:
+    def _read_each(
+        self, items: list[tuple[Sample, Tensor | None]], read: Predictor, known: bool
+    ) -> list[Prediction | Failure]:
         """Read a batch; if an input of it makes that fail, each by itself."""
         try:
-            return self._read_batch(items, read)
+            return self._read_batch(items, read, known)
         except Exception as error:
             if len(items) == 1:
                 return [_failure(items[0][0], error)]
-            return [self._read_each([item], read)[0] for item in items]
+            return [self._read_each([item], read, known)[0] for item in items]
 
     @torch.inference_mode()
-    def _read_batch(self, items: list[tuple[Sample, Tensor | None]], read: Predictor) -> list[Prediction | Failure]:
+    def _read_batch(
+        self, items: list[tuple[Sample, Tensor | None]], read: Predictor, known: bool
+    ) -> list[Prediction | Failure]:
         if items[0][1] is None:
-            return [self._read_long(sample, read) for sample, _ in items]
+            return [self._read_long(sample, read, known) for sample, _ in items]
         x, lengths = pad([tensor for _, tensor in items if tensor is not None])
-        return list(read.predict(x.to(self._device), lengths.to(self._device), [sample for sample, _ in items]))
+        each = read.known if known else read.predict
+        return list(each(x.to(self._device), lengths.to(self._device), [sample for sample, _ in items]))
 
-    def _read_long(self, sample: Sample, read: Predictor) -> Prediction | Failure:
+    def _read_long(self, sample: Sample, read: Predictor, known: bool) -> Prediction | Failure:
         try:
-            return listener(read, self.domain).read_long(sample)
+            return read.align(sample, self.inputs) if known else listener(read, self.domain).read_long(sample)
         except Exception as error:
             return _failure(sample, error)
 

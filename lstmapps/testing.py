@@ -54,7 +54,8 @@ def _check_domain(domain: Domain, source: str) -> None:
     assert len({s.id for s in samples}) == len(samples), "two samples have one id"
     features = {_check_sample(domain, sample) for sample in samples}
     assert len(features) == 1, f"inputs differ in their number of features: {sorted(features)}"
-    _check_refusal(domain, Sample("no such file", Path("no such file")))
+    if not domain.reads_text:
+        _check_refusal(domain, Sample("no such file", Path("no such file")))
     _check_formats(domain, samples)
 
 

@@ -53,6 +53,8 @@ def tune(
     report: takes a line about each setting tried; watch: see `evaluate`. Raises UserError, and leaves the model as
     it was, if greedy reading is not beaten.
     """
+    if model.network.kind != "ctc":
+        raise UserError(f"{model.name} writes by a decoder, which is a language model itself; there is none to add")
     if units == "words" and model.vocabulary.is_subword:
         raise UserError(f"{model.name} writes pieces of words; count them, with --units characters")
     cut = _cut(model.vocabulary, units)

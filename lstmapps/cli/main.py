@@ -19,6 +19,7 @@ COMMANDS = {
     "finetune": "train a model further on your own data",
     "tune": "give a model a language model, weighed on held-out samples",
     "align": "tell when each word of a known text was seen or heard",
+    "score": "tell how probable known texts are",
     "check": "look through a recipe's data for faults",
     "info": "describe a model or a recipe",
     "doctor": "check the installation",

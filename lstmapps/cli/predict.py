@@ -11,17 +11,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from lstmapps.cli.progress import watch
 from lstmapps.errors import UserError, did_you_mean, escaped
 from lstmapps.plugins import installed
 
+TAKES_OVERRIDES = True
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lstmapps.data import Sample
     from lstmapps.model import Model
     from lstmapps.prediction import Failure, Format, Prediction
+
+_CHUNK = 1 << 16  # bytes of standard input that are read at a time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoder", help="how the network's output is read: greedy, beam, or another that the model has"
     )
     parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
-    parser.add_argument("--hot-word", action="append", default=[], help="favour this word (beam search; repeatable)")
+    parser.add_argument("--hot-word", action="append", default=[], help="favour this word (CTC; repeatable)")
+    parser.add_argument("--beam", type=int, help="how many texts a decoder's search follows at a time")
+    parser.add_argument("--must", action="append", default=[], help="this must stand in what is written (repeatable)")
+    parser.add_argument("--must-not", action="append", default=[], help="this must not (repeatable)")
+    parser.add_argument("--prefix", default="", help="what is written begins so")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
     for name, summary in _settings().items():
         parser.add_argument(f"--{name}", help=summary)
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON object on the last line")
+    parser.epilog = "Settings of a decoder's search can follow, as in --search.length_penalty wu (see lstmapps.search)."
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,21 +68,83 @@ def run(arguments: argparse.Namespace) -> int:
         _follow(model, pieces, sys.stdout)
         return 0
     counts = {"inputs": 0, "failed": 0}
+    decoding = {
+        "decoder": arguments.decoder,
+        "n_best": arguments.n_best,
+        "hot_words": arguments.hot_word,
+        "search": _search(arguments.overrides, arguments.beam),
+        "must": arguments.must,
+        "must_not": arguments.must_not,
+        "prefix": arguments.prefix,
+    }
+    if model.domain.reads_text and arguments.inputs == ["-"] and arguments.output is None and not form.document:
+        for samples in _arriving():
+            results = model.predict(samples, **decoding)
+            form.write(_report_failures(results, counts, arguments.debug, keep=True), sys.stdout)
+            sys.stdout.flush()
+        return _done(model, counts, arguments.json)
     inputs, shown = model.samples(arguments.inputs), arguments.output is not None or not sys.stdout.isatty()
     total = None
     if shown and sys.stderr.isatty() and "-" not in arguments.inputs:
         inputs = iter(listed := list(inputs))
         total = len(listed)
-    results: Iterable[Prediction | Failure] = model.predict(
-        inputs, decoder=arguments.decoder, n_best=arguments.n_best, hot_words=arguments.hot_word
-    )
-    results = watch(results, total, "predict") if shown else results
-    write(_report_failures(results, counts, arguments.debug), form, arguments.output)
-    if arguments.json:
+    found = model.predict(inputs, **decoding)
+    watched = watch(found, total, "predict") if shown else found
+    kept = _report_failures(watched, counts, arguments.debug, keep=model.domain.reads_text)
+    write(kept, form, arguments.output)
+    return _done(model, counts, arguments.json)
+
+
+def _done(model: Model, counts: dict[str, int], as_json: bool) -> int:
+    """Tell how many inputs failed; return the exit code."""
+    if as_json:
         print(json.dumps({"model": model.name, **counts}))
     if counts["failed"]:
         print(f"{counts['failed']} of {counts['inputs']} inputs could not be read", file=sys.stderr)
     return 1 if counts["failed"] else 0
+
+
+def _search(overrides: list[str], beam: int | None) -> dict[str, Any]:
+    """Return the settings of a decoder's search, given as `--search.NAME=VALUE` or `--search.NAME VALUE`."""
+    import yaml
+
+    settings: dict[str, Any] = {} if beam is None else {"beam": beam}
+    rest = iter(overrides)
+    for argument in rest:
+        key, equals, value = argument.partition("=")
+        if not key.startswith("--search."):
+            raise UserError(f"unrecognised argument: {key}; --search.… are the settings that can be given")
+        settings[key.removeprefix("--search.")] = yaml.safe_load(value if equals else next(rest, ""))
+    return settings
+
+
+def _arriving() -> Iterator[list[Sample]]:
+    """Yield the texts of standard input, a line each: as many together as have arrived."""
+    from lstmapps.data import Sample, decoded
+
+    number = 0
+    for lines in _lines_arriving(sys.stdin.buffer):
+        samples = []
+        for line in lines:
+            number += 1
+            place = f"-:{number}"
+            text = line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+            try:
+                samples.append(Sample(place, decoded(place, text)))
+            except UserError as error:
+                samples.append(Sample(place, None, fault=str(error)))
+        yield samples
+
+
+def _lines_arriving(file: BinaryIO) -> Iterator[list[bytes]]:
+    """Yield the whole lines that can be read without waiting, at least one, until the end."""
+    rest = b""
+    while chunk := os.read(file.fileno(), _CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
 
 
 def _settings() -> dict[str, str]:
@@ -97,9 +169,10 @@ def _follow(model: Model, pieces: Iterable[Tensor], file: TextIO) -> None:
 
 
 def _report_failures(
-    results: Iterable[Prediction | Failure], counts: dict[str, int], debug: bool
+    results: Iterable[Prediction | Failure], counts: dict[str, int], debug: bool, keep: bool = False
 ) -> Iterator[Prediction]:
-    from lstmapps.prediction import Failure
+    """Yield what could be read, and tell of the others; with `keep` each of them is an empty text in its place."""
+    from lstmapps.prediction import Failure, Prediction
 
     for result in results:
         counts["inputs"] += 1
@@ -108,6 +181,8 @@ def _report_failures(
             print(escaped(result.reason), file=sys.stderr)
             if debug and result.error is not None:
                 traceback.print_exception(result.error)
+            if keep:
+                yield Prediction(result.sample, "", 0.0)
         else:
             yield result
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lstmapps.confidence import Calibration
-from lstmapps.ctc import Hypothesis, LanguageModel, Rescorer, Span, beam_search, forced_align
-from lstmapps.data import Domain, Sample
+from lstmapps.ctc import Hypothesis, LanguageModel, Rescorer, Span, beam_search, ctc_loss, forced_align
+from lstmapps.data import Domain, Inputs, Sample
 from lstmapps.errors import UserError
 from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFusion
 from lstmapps.nn import CTCNetwork
@@ -101,23 +101,34 @@ class CTCPredictor:
         probabilities: list[list[float]] = self.network.head(y).float().softmax(dim=1).tolist()
         return probabilities
 
+    def known(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
+        """Return where and how surely each character of known texts was seen, and the log-probability of each text."""
+        y, steps = self.network.encode(x, lengths)
+        return [self._known(row[:count], sample) for row, count, sample in zip(y, steps, samples, strict=True)]
+
     @torch.inference_mode()
-    def align(self, sample: Sample, domain: Domain) -> Prediction:
-        """Return where and how surely each character of a measured sample's text was seen.
+    def align(self, sample: Sample, inputs: Inputs) -> Prediction:
+        """Return what `known` gives for one measured sample; a long one is loaded in blocks.
 
         Raises UserError if the input is too short for the text, or too long to be aligned.
         """
-        y = encoded(self.network, domain, sample)
+        return self._known(encoded(self.network, inputs.domain, sample), sample)
+
+    def _known(self, y: Tensor, sample: Sample) -> Prediction:
+        """Return where the text of a sample was seen in its encoded steps y (steps, encoder_size)."""
         symbols = self.vocabulary.encode(sample.text or "")
         if len(y) * len(symbols) > _ALIGNED:
             raise UserError(f"{sample.id} is too long to be aligned at once; cut it into parts of some minutes")
         steps = torch.tensor([len(y)], device=y.device)
+        logits = self.network.head(y).unsqueeze(0)
         try:
-            spans = _align(self.network.head(y).unsqueeze(0), steps, [symbols])
+            spans = _align(logits, steps, [symbols])
         except ValueError:
             raise UserError(f"{sample.id} is too short for its text; check that they belong together") from None
         (aligned,) = self._readings(spans, steps, [sample])
-        return aligned
+        targets = torch.tensor([symbols], device=y.device)
+        loss = ctc_loss(logits, steps, targets, torch.tensor([len(symbols)], device=y.device))
+        return replace(aligned, score=-float(loss[0]))
 
     def _readings(
         self,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lstmapps.data import Domain, Sample
+from lstmapps.data import Inputs, Sample
 from lstmapps.errors import UserError
 from lstmapps.package import Package
 from lstmapps.prediction.ctc import CTCPredictor
@@ -41,8 +41,11 @@ class Predictor(Protocol):
     def predict(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
         """Return what raw inputs x (batch, time, features) of measured samples say."""
 
-    def align(self, sample: Sample, domain: Domain) -> Prediction:
-        """Return where and how surely each character of a measured sample's text was seen; raises UserError."""
+    def known(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
+        """Return what raw inputs of measured samples say of the texts that are known, and the scores of these."""
+
+    def align(self, sample: Sample, inputs: Inputs) -> Prediction:
+        """Return what `known` gives for one sample, however long it is; raises UserError."""
 
 
 def predictor(package: Package, network: Any, decoding: Decoding = Decoding()) -> Predictor:

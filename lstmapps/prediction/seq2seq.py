@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from zlib import crc32
 
 import torch
 from torch import Tensor
 
-from lstmapps.data import Domain, Inputs, Sample
-from lstmapps.errors import UserError
+from lstmapps.data import Inputs, Sample
+from lstmapps.errors import UserError, did_you_mean
 from lstmapps.nn import Seq2SeqNetwork
 from lstmapps.package import Package
 from lstmapps.prediction.results import Attended, Piece, Prediction
@@ -54,6 +54,10 @@ class Seq2SeqPredictor:
         name = str(own.pop("name"))
         if (decoder or name) not in _DECODERS:
             raise UserError(f"{package.config['name']} has no {decoder}; choose {', '.join(_DECODERS)}")
+        known = [field.name for field in fields(Search)]
+        for setting in settings:
+            if setting not in known:
+                raise UserError(f"a search has no setting {setting!r}{did_you_mean(setting, known)}")
         try:
             wanted = Search(**{**own, **_DECODERS[decoder or name], **settings})
         except (ValueError, TypeError) as error:
@@ -85,22 +89,27 @@ class Seq2SeqPredictor:
             predictions[row] = self._prediction(sample, hypotheses, symbols[: int(lengths[row])])
         return predictions
 
+    def known(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
+        """Return what was looked at for each word of known texts, how probable it is, and the score of each text."""
+        symbols = [torch.tensor([0, *self.vocabulary.encode(sample.text or "")], device=x.device) for sample in samples]
+        before = torch.nn.utils.rnn.pad_sequence(symbols, batch_first=True)
+        vectors, attention = self.network.decoder(before, *self.network.encode(x, lengths))
+        logs = self.network.decoder.output(vectors).float().log_softmax(dim=2)
+        predictions = []
+        for row, (sample, text) in enumerate(zip(samples, symbols, strict=True)):
+            count = len(text)
+            each = logs[row, :count].gather(1, text.roll(-1).unsqueeze(1)).squeeze(1).tolist()
+            score = self.search.penalised(sum(each), count)
+            known = Hypothesis(tuple(text[1:].tolist()), score, tuple(each), attention[row, :count])
+            predictions.append(self._prediction(sample, [known], x[row, : int(lengths[row])]))
+        return predictions
+
     @torch.inference_mode()
-    def align(self, sample: Sample, domain: Domain) -> Prediction:
-        """Return what was looked at for each word of a measured sample's known text, and how probable they are."""
-        inputs = Inputs(domain, Normalisation(), self.source_vocabulary if domain.reads_text else None)
-        device = self.network.decoder.output.weight.device
-        x = inputs.load(sample).unsqueeze(0).to(device)
-        symbols = torch.tensor([[0, *self.vocabulary.encode(sample.text or "")]], device=device)
-        vectors, attention = self.network.decoder(
-            symbols, *self.network.encode(x, torch.tensor([x.shape[1]], device=device))
-        )
-        logs = self.network.decoder.output(vectors).float().log_softmax(dim=2)[0]
-        after = torch.cat([symbols[0, 1:], symbols[0, :1]])
-        each = logs.gather(1, after.unsqueeze(1)).squeeze(1).tolist()
-        score = self.search.penalised(sum(each), len(each))
-        known = Hypothesis(tuple(symbols[0, 1:].tolist()), score, tuple(each), attention[0])
-        return self._prediction(sample, [known], x[0])
+    def align(self, sample: Sample, inputs: Inputs) -> Prediction:
+        """Return what `known` gives for one measured sample."""
+        x = inputs.load(sample).unsqueeze(0).to(self.network.decoder.output.weight.device)
+        (known,) = self.known(x, torch.tensor([x.shape[1]], device=x.device), [sample])
+        return known
 
     def _prediction(self, sample: Sample, hypotheses: Sequence[Hypothesis], x: Tensor) -> Prediction:
         """Return the prediction of the best text; it is as sure as the mean of its symbols, in logarithms."""

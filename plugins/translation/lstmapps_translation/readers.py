@@ -39,11 +39,11 @@ def _read(source: str, read: str, written: str, columns: Sequence[str]) -> Itera
         return
     path = Path(source)
     try:
-        there = path.is_file()
+        there, folder = path.is_file(), path.is_dir()
     except (OSError, ValueError):  # a text that is no possible file name
-        there = False
+        there, folder = False, False
     if not there:
-        if path.suffix.lower() in _FILES or path.is_dir():
+        if path.suffix.lower() in _FILES or folder:
             raise UserError(f"{path} does not exist or is a folder; name a file, or give a sentence")
         yield Sample(source, source)
         return

@@ -118,7 +118,7 @@ class Endless:
     "asked", [Search(beam=3, longest=9), Search(beam=1, longest=9), Search(sample=True, longest=9)]
 )
 def test_it_ends_when_no_end_comes(asked):
-    for (hypothesis,) in search(Endless(), torch.zeros(2, 2, 1), torch.tensor([2, 2]), asked):
+    for (hypothesis,) in search(Endless(), torch.zeros(2, 2, 1), torch.tensor([2, 2]), Search(longest=9, **asked)):
         assert len(hypothesis.symbols) == 9
     (found,) = search(Endless(), torch.zeros(1, 2, 1), torch.tensor([2]), Search())
     assert len(found[0].symbols) == 14, "twice the memory's steps and ten"
