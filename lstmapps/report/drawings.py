@@ -52,7 +52,9 @@ def curves(label: str, series: Mapping[str, Sequence[tuple[float, float]]], over
 def attention(read: Sequence[str], written: Sequence[str], weights: Sequence[Sequence[float]]) -> str:
     """Draw the weights (written, read) by which each word written looked at the words read: the darker the more."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(1.5 + 0.3 * len(read), 1.2 + 0.3 * len(written)), layout="constrained")
+        beside, above = (0.12 * max(map(len, words), default=1) for words in (written, read))
+        size = (0.5 + beside + 0.3 * len(read), 0.5 + above + 0.3 * len(written))
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         axes.pcolormesh(np.asarray(weights), cmap="Blues", vmin=0.0, vmax=1.0, edgecolors="none")
         axes.set_xticks(np.arange(len(read)) + 0.5, list(read), rotation=90, parse_math=False)

@@ -68,4 +68,4 @@ class Translation(Domain):
         return doubts(samples)
 
     def formats(self) -> dict[str, Format]:
-        return {"text": Format(write_lines, ".txt"), "html": Format(write_html, ".html", document=True)}
+        return {"text": Format(write_lines, ".txt"), "html": Format(write_html, ".html")}

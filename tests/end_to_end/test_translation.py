@@ -1,0 +1,222 @@
+"""Every recipe of translation, trained on a few pairs in its data's true layout; reading, scoring, fine-tuning."""
+
+import gzip
+import json
+import lzma
+import random
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lstmapps.cli.main import main
+from lstmapps.model import Model
+from lstmapps.text import Vocabulary
+
+CPU = "--trainer.accelerator=cpu"
+SMALL = [
+    "--model.init_args.encoder.init_args.hidden_size=8",
+    "--model.init_args.encoder.init_args.input_size=8",
+    "--model.init_args.decoder.embedding_size=8",
+    "--model.init_args.decoder.hidden_size=16",
+    "--trainer.max_epochs=1",
+    "--trainer.check_val_every_n_epoch=1",
+    CPU,
+]
+
+
+def call(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return printed.out
+
+
+def pairs(count):
+    drawn = random.Random(0)
+    german, english = (["ein", "zwei", "Hund", "Katze", "schläft"], ["a", "two", "dog", "cat", "sleeps"])
+    for number in range(count):
+        places = drawn.choices(range(5), k=drawn.randint(2, 6))
+        yield f"{' '.join(german[i] for i in places)} {number}.", f"{' '.join(english[i] for i in places)} {number}."
+
+
+def parallel(folder, names, packed):
+    folder.mkdir(parents=True)
+    for shift, name in enumerate(names):
+        texts = list(pairs(60 + shift))
+        for side, code in enumerate(("de", "en")):
+            lines = "".join(f"{name} {pair[side]}\n" for pair in texts).encode()
+            path = folder / f"{name}.{code}{'.gz' if packed else ''}"
+            path.write_bytes(gzip.compress(lines) if packed else lines)
+
+
+def tatoeba(folder):
+    folder.mkdir(parents=True)
+    lines = "".join(f"{english}\t{german}\n" for german, english in pairs(120))
+    (folder / "deu-eng.tsv.xz").write_bytes(lzma.compress(lines.encode()))
+
+
+MULTI30K = ("train", "val", "test_2016_flickr")
+RECIPES = {
+    "multi30k-deu-eng": (lambda f: parallel(f / "multi30k", MULTI30K, True), []),
+    "multi30k-eng-deu": (lambda f: parallel(f / "multi30k", MULTI30K, True), []),
+    "sutskever": (lambda f: parallel(f / "multi30k", MULTI30K, True), []),
+    "bahdanau": (lambda f: parallel(f / "multi30k", MULTI30K, True), []),
+    "iwslt14-deu-eng": (lambda f: parallel(f / "iwslt14.tokenized.de-en", ("train", "valid", "test"), False), []),
+    "deu-eng": (lambda f: tatoeba(f / "tatoeba"), ["--data.holdout=20", "--data.holdout_test=30"]),
+    "eng-deu": (lambda f: tatoeba(f / "tatoeba"), ["--data.holdout=20", "--data.holdout_test=30"]),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_in_the_true_layout(name, capsys, tmp_path, monkeypatch):
+    lay, settings = RECIPES[name]
+    lay(tmp_path)
+    monkeypatch.setenv("LSTMAPPS_DATA", str(tmp_path))
+    settings = [*settings, "--data.units.count=60"]
+    run = tmp_path / "run"
+    out = call(capsys, "train", f"translation/{name}", "--output", run, *SMALL, *settings, "--json")
+    assert "bleu" in json.loads(out)["metrics"]
+    report = (run / "report.html").read_text()
+    sections = ["Score by length", "Confidence against correctness", "Coverage of the vocabulary"]
+    assert all(f"<h2>{title}</h2>" in report for title in sections)
+    tested = json.loads(call(capsys, "test", run / "model", "--json", *settings[:-1]))
+    assert tested["samples"] == (30 if "--data.holdout_test=30" in settings else 62)
+    card = (run / "model" / "README.md").read_text()
+    assert "- seq2seq" in card
+    assert "BLEU" in card
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """A model that has learnt the numbers below a hundred, in words, from German into English."""
+    run = tmp_path_factory.mktemp("numbers")
+    made = [f"--data.{part}.init_args.{setting}" for part in ("train", "validation", "test")
+            for setting in ("pairs=[de-en]", "digits=2")]  # fmt: skip
+    counts = [
+        f"--data.{part}.init_args.count={count}" for part, count in (("train", 70), ("validation", 5), ("test", 15))
+    ]
+    options = ["--trainer.max_epochs=60", "--trainer.check_val_every_n_epoch=20", "--data.units.count=60", CPU]
+    options += ["--data.batch_steps=400", "--model.init_args.optimisation.learning_rate=0.01"]
+    assert main(["train", "translation/numbers", "--output", str(run / "run"), *made, *counts, *options]) == 0
+    return run / "run" / "model"
+
+
+def test_numbers_are_learnt_and_read_in_every_form(numbers, capsys, tmp_path):
+    model = Model.load(numbers)
+    read = {result.sample.source: result for result in model.predict(["dreißig", "siebzig", "achtzig"])}
+    assert [result.text for result in read.values()] == ["thirty", "seventy", "eighty"]
+    (tmp_path / "x.txt").write_text("dreißig\n\nsiebzig\r\nachtzig")
+    assert call(capsys, "predict", numbers, tmp_path / "x.txt") == "thirty\n\nseventy\neighty\n"
+    lines = call(capsys, "predict", numbers, "dreißig", "siebzig", "--n-best", 3, "--format", "jsonl").splitlines()
+    first, _ = map(json.loads, lines)
+    assert first["text"] == "thirty"
+    assert len(first["alternatives"]) == 2
+    assert first["score"] >= first["alternatives"][0]["score"] >= first["alternatives"][1]["score"]
+    assert (first["read"], first["alignment"]) == (["dreißig"], [[0, 0]])
+    call(capsys, "predict", numbers, "dreißig", "<b>", "--format", "html", "--output", tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text()
+    assert "thirty" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_what_a_search_is_asked_for_is_kept(numbers, capsys):
+    def read(*options):
+        return call(capsys, "predict", numbers, "dreißig", *options).strip()
+
+    assert read("--must", "seventy").count("seventy") == 1
+    assert "thirty" not in read("--must-not", "thirty")
+    assert read("--prefix", "seventy").startswith("seventy")
+    assert read("--decoder", "greedy") == read("--beam", "1") == "thirty"
+    assert read("--decoder", "sample", "--search.temperature=0.01") == "thirty"
+    assert len(read("--search.shortest", "9", "--search.longest", "9")) >= 9
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--beam", "0"], "a beam is 1 to 1000 wide, not 0"),
+        (["--beam", "10000"], "a beam is 1 to 1000 wide"),
+        (["--search.lenght_penalty=wu"], "did you mean 'length_penalty'"),
+        (["--decoder", "transducer"], "choose greedy, beam, sample"),
+        (["--hot-word", "thirty"], "no hot words"),
+        (["--must", "日本"], "symbols that the model does not write"),
+        (["--must", "thirty", "--must-not", "thirty"], "holds what must not"),
+        (["--must", "thirty eleven two", "--search.longest=1"], "does not fit"),
+        (["--trainer.max_epochs=3"], "unrecognised argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_search_that_cannot_be_is_one_sentence(numbers, capsys, options, fault):
+    assert main(["predict", str(numbers), "dreißig", *options]) == 1
+    error = capsys.readouterr().err
+    assert fault in error
+    assert "Traceback" not in error
+
+
+def test_lines_are_translated_as_they_arrive_and_keep_their_number(numbers):
+    command = [sys.executable, "-m", "lstmapps", "predict", str(numbers), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        process.stdin.write("dreißig\n".encode())
+        process.stdin.flush()
+        assert process.stdout.readline() == b"thirty\n", "before the input ends"
+        process.stdin.write("siebzig\r\n\n\xff\n".encode("latin-1") + "acht\u2028zig\x0c\n\x00\ndreißig".encode())
+        out, error = process.communicate()
+        watchdog.cancel()
+    lines = out.decode().split("\n")
+    assert lines[:3] == ["seventy", "", ""]
+    assert lines[5:] == ["thirty", ""]
+    assert b"-:4 is not UTF-8" in error
+    assert process.returncode == 1
+
+
+def test_a_text_of_very_many_words_is_cut_and_said_so(numbers, capsys, tmp_path):
+    (tmp_path / "x.txt").write_text("dreißig\n" + "dreißig " * 10_000 + "\ndreißig\n")
+    assert main(["predict", str(numbers), str(tmp_path / "x.txt"), "--search.longest=5"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.split("\n")
+    assert (len(lines), lines[0], lines[2]) == (4, "thirty", "thirty")
+    assert f"{tmp_path / 'x.txt'}:2 has 10,000 words; only the first 200 are translated" in printed.err
+
+
+def test_right_pairs_score_above_wrong_ones(numbers, capsys, tmp_path):
+    (tmp_path / "x.tsv").write_text("dreißig\tthirty\ndreißig\tseventy\ndreißig\t日本\n")
+    assert main(["score", str(numbers), str(tmp_path / "x.tsv"), "--json"]) == 1
+    printed = capsys.readouterr()
+    right, wrong, bad, summary = printed.out.splitlines()
+    assert float(right.partition("\t")[0]) > float(wrong.partition("\t")[0])
+    assert bad.startswith("\t")
+    assert json.loads(summary)["failed"] == 1
+    assert "does not know: '日' '本'" in printed.err
+    (known,) = Model.load(numbers).score([next(iter(Model.load(numbers).samples([str(tmp_path / "x.tsv")])))])
+    assert known.text == "thirty"
+    aligned = json.loads(call(capsys, "align", numbers, "--input", "dreißig", "--text", "thirty"))
+    assert aligned["score"] == pytest.approx(float(right.partition("\t")[0]), abs=1e-3)
+
+
+def test_fine_tuning_leaves_the_pieces_as_they_are(numbers, capsys, tmp_path):
+    own = [("dreißig", "a dozen"), ("zwanzig", "a score"), ("dreizehn", "thirteen of them"), ("elf", "eleven or so")]
+    lines = [f"{de}{'.' * (number % 4)}\t{en}" for number, (de, en) in enumerate(own * 12)]
+    (tmp_path / "own.tsv").write_text("\n".join(line.replace(".", "") for line in lines))
+    output = tmp_path / "tuned"
+    settings = [f"--data.train={tmp_path / 'own.tsv'}", f"--data.validation={tmp_path / 'own.tsv'}", CPU]
+    settings += ["--trainer.max_epochs=15", "--optimisation.learning_rate=0.005", "--skip-bad", "--json"]
+    code = main(["finetune", str(numbers), "--output", str(output), *settings])
+    printed = capsys.readouterr()
+    assert code in (0, 1), printed.err
+
+
+def test_a_piece_file_of_another_model_is_refused(numbers, capsys, tmp_path):
+    model = Model.load(numbers)
+    other = Vocabulary.learn(["another text of other pieces"] * 9, units=20)
+    model.save(tmp_path / "model")
+    (tmp_path / "model" / "vocabulary.model").write_bytes(other.pieces.content)
+    assert main(["predict", str(tmp_path / "model"), "dreißig"]) == 1
+    assert "vocabulary.model is not a vocabulary (its symbols are not the pieces" in capsys.readouterr().err
+    (tmp_path / "model" / "vocabulary.model").write_bytes(b"no model")
+    assert main(["predict", str(tmp_path / "model"), "dreißig"]) == 1
+    assert "holds no SentencePiece model" in capsys.readouterr().err
