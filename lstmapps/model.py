@@ -46,15 +46,19 @@ class Model:
     domain: Domain
 
     @classmethod
-    def load(cls, name: str | Path, device: str | None = None) -> Model:
+    def load(cls, name: str | Path, device: str | None = None, *, int8: bool = False) -> Model:
         """Load a package from a folder, by the name `domain/name` that a plugin ships, or from `hf://owner/name`.
 
-        device: where it runs; by default a GPU if there is one. Raises UserError.
+        device: where it runs; by default a GPU if there is one. int8: with weights of eight bits, where a decoder
+        writes: several times as fast on a CPU; such a model cannot be saved. Raises UserError.
         """
         folder = packages.package_folder(name)
         package = packages.read(folder)
         network = packages.build_network(package, folder)
-        network.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        usual = "cuda" if torch.cuda.is_available() and not int8 else "cpu"
+        network.eval().to(device or usual)
+        if int8:
+            _quantise(network, str(name))
         domain = packages.construct(package.config["domain"])
         if not isinstance(domain, Domain):
             raise UserError(f"{folder / 'config.yaml'}: {type(domain).__name__} is no domain; copy the package again")
@@ -248,6 +252,15 @@ class Model:
     def _device(self) -> torch.device:
         device: torch.device = next(self.network.parameters()).device
         return device
+
+
+def _quantise(network: Any, name: str) -> None:
+    if not hasattr(network, "quantise"):
+        raise UserError(f"{name} has no decoder whose weights could be of eight bits; leave int8 out")
+    try:
+        network.quantise()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{name} cannot have weights of eight bits here ({error}); leave int8 out") from None
 
 
 def _failure(sample: Sample, error: Exception) -> Failure:

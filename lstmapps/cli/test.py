@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder", help="how the network's output is read: greedy, beam, or another that the model has"
     )
+    parser.add_argument("--int8", action="store_true", help="weights of eight bits: a decoder writes faster on a CPU")
     parser.add_argument("--recipe", help="the recipe whose data is used (default: the model's own)")
     parser.add_argument("--report", type=Path, help="write a report to this HTML file")
     parser.add_argument("--record", action="store_true", help="write the scores into the model's results.json")
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lstmapps.recipe import recipe_data
     from lstmapps.report import write_report
 
-    model = Model.load(arguments.model)
+    model = Model.load(arguments.model, int8=arguments.int8)
     recipe = arguments.recipe or model.config["recipe"]
     data = recipe_data(recipe, arguments.overrides)
     samples = data.samples(arguments.split)

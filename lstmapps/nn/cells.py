@@ -25,13 +25,13 @@ def lstm_step(x: Tensor, state: tuple[Tensor, Tensor], weights: Weights) -> tupl
     Takes and returns the state `(h, c)`.
     """
     weight_ih, weight_hh, bias_ih, bias_hh = weights
-    return lstm_recur(linear(x, weight_ih, bias_ih), state, weight_hh, bias_hh)
-
-
-def lstm_recur(x: Tensor, state: tuple[Tensor, Tensor], weight_hh: Tensor, bias_hh: Tensor) -> tuple[Tensor, Tensor]:
-    """Advance as `lstm_step`, given the input's share W x + b of all gates (batch, gates * hidden)."""
     h, c = state
-    i, f, g, o = (x + linear(h, weight_hh, bias_hh)).chunk(4, dim=-1)
+    return lstm_recur(linear(x, weight_ih, bias_ih), linear(h, weight_hh, bias_hh), c)
+
+
+def lstm_recur(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Advance as `lstm_step`, given the shares W x + b and R h + d of all gates, (batch, gates * hidden) each."""
+    i, f, g, o = (x + h).chunk(4, dim=-1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
 
@@ -44,13 +44,13 @@ def gru_step(x: Tensor, h: Tensor, weights: Weights) -> Tensor:
     h' = (1 - z) * n + z * h
     """
     weight_ih, weight_hh, bias_ih, bias_hh = weights
-    return gru_recur(linear(x, weight_ih, bias_ih), h, weight_hh, bias_hh)
+    return gru_recur(linear(x, weight_ih, bias_ih), linear(h, weight_hh, bias_hh), h)
 
 
-def gru_recur(x: Tensor, h: Tensor, weight_hh: Tensor, bias_hh: Tensor) -> Tensor:
-    """Advance as `gru_step`, given the input's share W x + b of all gates (batch, gates * hidden)."""
+def gru_recur(x: Tensor, share: Tensor, h: Tensor) -> Tensor:
+    """Advance as `gru_step`, given the shares W x + b and R h + d of all gates, (batch, gates * hidden) each."""
     r_x, z_x, n_x = x.chunk(3, dim=-1)
-    r_h, z_h, n_h = linear(h, weight_hh, bias_hh).chunk(3, dim=-1)
+    r_h, z_h, n_h = share.chunk(3, dim=-1)
     r, z = (r_x + r_h).sigmoid(), (z_x + z_h).sigmoid()
     n = (n_x + r * n_h).tanh()
     return (1 - z) * n + z * h
@@ -59,9 +59,4 @@ def gru_recur(x: Tensor, h: Tensor, weight_hh: Tensor, bias_hh: Tensor) -> Tenso
 def rnn_step(x: Tensor, h: Tensor, weights: Weights) -> Tensor:
     """Advance a simple recurrent network by one step (Elman 1990): h' = tanh(W x + b + R h + d)."""
     weight_ih, weight_hh, bias_ih, bias_hh = weights
-    return rnn_recur(linear(x, weight_ih, bias_ih), h, weight_hh, bias_hh)
-
-
-def rnn_recur(x: Tensor, h: Tensor, weight_hh: Tensor, bias_hh: Tensor) -> Tensor:
-    """Advance as `rnn_step`, given the input's share W x + b (batch, hidden)."""
-    return (x + linear(h, weight_hh, bias_hh)).tanh()
+    return (linear(x, weight_ih, bias_ih) + linear(h, weight_hh, bias_hh)).tanh()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from lstmapps.lengths import padding_mask
 from lstmapps.nn.attention import AttentionKind, Memory, attention
-from lstmapps.nn.engine import State, run
+from lstmapps.nn.engine import State
 from lstmapps.nn.heads import change_rows
 from lstmapps.nn.recurrent import Direction
 
@@ -239,9 +239,9 @@ class AttentionDecoder(nn.Module):
         """Run a layer over x (batch, time, input)."""
         if self.norms is not None:
             x = self.norms[index](x)
-        direction: Direction = self.layers[index]  # type: ignore[assignment]
+        direction: Any = self.layers[index]
         x = drop(f"layer {index}", x)
-        y, end = run(self.settings.recurrent, x.transpose(0, 1).contiguous(), state, direction.weights())
+        y, end = direction.run(x.transpose(0, 1).contiguous(), state)
         return y.transpose(0, 1), end
 
     def levels(self) -> list[nn.Module]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lstmapps.nn.cells import Weights, gru_recur, lstm_recur, rnn_recur
+from lstmapps.nn.cells import Weights, gru_recur, lstm_recur
 
 Cell = Literal["lstm", "gru", "rnn"]
 State = tuple[Tensor, ...]
@@ -94,11 +94,11 @@ def _step_by_step(cell: Cell, x: Tensor, state: State, weights: Weights) -> tupl
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     outputs = []
     for now in functional.linear(x, weight_ih, bias_ih):
+        share = functional.linear(state[0], weight_hh, bias_hh)
         if cell == "lstm":
-            state = lstm_recur(now, (state[0], state[1]), weight_hh, bias_hh)
+            state = lstm_recur(now, share, state[1])
         else:
-            recur = gru_recur if cell == "gru" else rnn_recur
-            state = (recur(now, state[0], weight_hh, bias_hh),)
+            state = (gru_recur(now, share, state[0]) if cell == "gru" else (now + share).tanh(),)
         outputs.append(state[0])
     return torch.stack(outputs), state
 

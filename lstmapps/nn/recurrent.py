@@ -160,6 +160,7 @@ class Direction(nn.Module):
 
     def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
         super().__init__()
+        self.cell: Cell = cell
         rows = GATES[cell] * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
@@ -169,6 +170,10 @@ class Direction(nn.Module):
 
     def weights(self) -> Weights:
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run over x (time, batch, input), every row to the last step; return y and the state there."""
+        return run(self.cell, x, state, self.weights())
 
 
 class RecurrentStack(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings
 from lstmapps.nn.embeddings import TokenEmbedding
 from lstmapps.nn.encoders import ConvRecurrentEncoder
+from lstmapps.nn.quantised import quantise
 
 
 class Seq2SeqNetwork(nn.Module):
@@ -51,8 +52,12 @@ class Seq2SeqNetwork(nn.Module):
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the decoder attends to, (batch, steps, encoder_size), and its lengths."""
         y, lengths = self.frontend(x, lengths)
-        memory, _, lengths = self.encoder(y.to(self.decoder.output.weight.dtype), lengths)
+        memory, _, lengths = self.encoder(y.to(self.decoder.embedding.weight.dtype), lengths)
         return memory, lengths
+
+    def quantise(self) -> None:
+        """Give the decoder weights of eight bits, see `lstmapps.nn.quantised`."""
+        quantise(self.decoder)
 
     @property
     def room(self) -> None:

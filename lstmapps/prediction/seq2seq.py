@@ -107,7 +107,7 @@ class Seq2SeqPredictor:
     @torch.inference_mode()
     def align(self, sample: Sample, inputs: Inputs) -> Prediction:
         """Return what `known` gives for one measured sample."""
-        x = inputs.load(sample).unsqueeze(0).to(self.network.decoder.output.weight.device)
+        x = inputs.load(sample).unsqueeze(0).to(self.network.decoder.embedding.weight.device)
         (known,) = self.known(x, torch.tensor([x.shape[1]], device=x.device), [sample])
         return known
 

@@ -98,4 +98,5 @@ class CTCTask(LightningModule):
         self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True))
 
     def configure_optimizers(self) -> Any:
-        return self.optimisation.configure(self.network.levels(), int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimisation.configure(self.network.levels(), steps, self.validation.scores[0])

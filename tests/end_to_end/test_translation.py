@@ -210,6 +210,12 @@ def test_fine_tuning_leaves_the_pieces_as_they_are(numbers, capsys, tmp_path):
     assert code in (0, 1), printed.err
 
 
+def test_weights_of_eight_bits_read_the_same_and_are_not_for_ctc(numbers, capsys):
+    assert call(capsys, "predict", numbers, "dreißig", "siebzig", "--int8") == "thirty\nseventy\n"
+    assert main(["predict", "handwriting/digits", "x.png", "--int8"]) == 1
+    assert "no decoder whose weights could be of eight bits" in capsys.readouterr().err
+
+
 def test_a_piece_file_of_another_model_is_refused(numbers, capsys, tmp_path):
     model = Model.load(numbers)
     other = Vocabulary.learn(["another text of other pieces"] * 9, units=20)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from lstmapps import recipe, training
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
-from lstmapps.scores import score_named
+from lstmapps.scores import SCORES, score_named
 from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
 from lstmapps.tasks.optimisation import Optimisation
@@ -284,8 +284,30 @@ def test_the_rate_rises_and_falls():
 
 def test_lower_levels_learn_more_slowly():
     levels = [torch.nn.Linear(2, 2) for _ in range(3)]
-    groups = Optimisation(learning_rate=1.0, layer_decay=0.5).configure(levels, 10)["optimizer"].param_groups
+    groups = (
+        Optimisation(learning_rate=1.0, layer_decay=0.5).configure(levels, 10, SCORES["cer"])["optimizer"].param_groups
+    )
     rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
     assert [rates[id(level.weight)] for level in levels] == [0.25, 0.5, 1.0]
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert decays[id(levels[0].bias)] == 0.0 < decays[id(levels[0].weight)]
+
+
+@pytest.mark.parametrize("score", ["cer", "bleu"])
+def test_a_plateau_halves_the_rate_when_the_score_stays(score):
+    made = Optimisation(learning_rate=1.0, warmup=0.1, schedule="plateau", patience=1)
+    weights = torch.nn.Linear(2, 2)
+    (optimiser,), (rising, plateau) = made.configure([weights], 100, SCORES[score])
+    rates = []
+    for _ in range(20):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        rising["scheduler"].step()
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10:] == pytest.approx([1.0] * 10)
+    assert plateau["monitor"] == f"validation_{score}"
+    better = [30.0, 20.0, 10.0] if score == "cer" else [10.0, 20.0, 30.0]
+    for value in [*better, better[-1], better[-1]]:
+        plateau["scheduler"].step(value)
+        rising["scheduler"].step()
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.5)
