@@ -114,6 +114,7 @@ class Model:
         must: Sequence[str] = (),
         must_not: Sequence[str] = (),
         prefix: str = "",
+        shortlist: bool = False,
     ) -> Iterator[Prediction | Failure]:
         """Yield for each input, in the order given, what was read, or why it could not be.
 
@@ -121,9 +122,9 @@ class Model:
         decoder: "greedy", "beam" or another that the network has; the package's own by default. "beam" uses the
         package's language model, if it has one.
         n_best: more than one asks the beam search for alternatives. hot_words: words that are expected,
-        which the beam search favours. search, must, must_not, prefix: see `lstmapps.prediction.Decoding`.
+        which the beam search favours. search, must, must_not, prefix, shortlist: see `lstmapps.prediction.Decoding`.
         """
-        decoding = Decoding(decoder, n_best, hot_words, search, must, must_not, prefix)
+        decoding = Decoding(decoder, n_best, hot_words, search, must, must_not, prefix, shortlist)
         yield from self._results(self.samples(inputs), self.predictor(decoding), known=False)
 
     def score(self, inputs: Iterable[str | Sample]) -> Iterator[Prediction | Failure]:

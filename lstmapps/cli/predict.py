@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--must-not", action="append", default=[], help="this must not (repeatable)")
     parser.add_argument("--prefix", default="", help="what is written begins so")
     parser.add_argument("--int8", action="store_true", help="weights of eight bits: a decoder writes faster on a CPU")
+    parser.add_argument("--shortlist", action="store_true", help="search only what may stand for the input: faster")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
     for name, summary in _settings().items():
         parser.add_argument(f"--{name}", help=summary)
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         "must": arguments.must,
         "must_not": arguments.must_not,
         "prefix": arguments.prefix,
+        "shortlist": arguments.shortlist,
     }
     if model.domain.reads_text and arguments.inputs == ["-"] and arguments.output is None and not form.document:
         for samples in _arriving():

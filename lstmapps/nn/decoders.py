@@ -168,9 +168,12 @@ class AttentionDecoder(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
         """See `StepDecoder`."""
-        drop = _Dropout(self.settings, self.training)
-        vector, state, weights = self._step(self.embedding(tokens), state, drop)
-        return self.output(vector), state, weights
+        vectors, state, weights = self.vectors(tokens, state)
+        return self.output(vectors), state, weights
+
+    def vectors(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
+        """Return what `step` does, but the attentional vectors (batch, size) in the place of logits."""
+        return self._step(self.embedding(tokens), state, _Dropout(self.settings, self.training))
 
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
         """See `StepDecoder`; the memory is copied only where rows of other texts take their places."""

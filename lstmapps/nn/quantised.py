@@ -24,14 +24,18 @@ class QuantisedLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
-        weight = weight.detach().float().cpu()
-        scales = weight.abs().amax(dim=1).clamp(min=1e-12).double() / 127
+        self._weight = weight.detach().float().cpu()
+        self._bias = None if bias is None else bias.detach().float().cpu()
+        scales = self._weight.abs().amax(dim=1).clamp(min=1e-12).double() / 127
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's plans for the names of its quantised tensors
             zeros = torch.zeros(len(weight), dtype=torch.long)
-            rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
-            bias = None if bias is None else bias.detach().float().cpu()
-            self._packed: Any = torch.ops.quantized.linear_prepack(rounded, bias)
+            rounded = torch.quantize_per_channel(self._weight, scales, zeros, 0, torch.qint8)
+            self._packed: Any = torch.ops.quantized.linear_prepack(rounded, self._bias)
+
+    def rows(self, index: Tensor) -> QuantisedLinear:
+        """Return the layer of some of the rows of W and b, (rows,)."""
+        return QuantisedLinear(self._weight[index], None if self._bias is None else self._bias[index])
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.quantized.linear_dynamic(x.contiguous(), self._packed, True)

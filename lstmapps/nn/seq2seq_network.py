@@ -14,12 +14,14 @@ from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings
 from lstmapps.nn.embeddings import TokenEmbedding
 from lstmapps.nn.encoders import ConvRecurrentEncoder
 from lstmapps.nn.quantised import quantise
+from lstmapps.nn.shortlist import Shortlist
 
 
 class Seq2SeqNetwork(nn.Module):
     """Frontend, encoder and decoder; the frontend is as `CTCNetwork` has it, `TokenEmbedding` for texts.
 
     joint: texts that are read and those that are written share their symbols, and one embedding.
+    shortlist: how many symbols a `Shortlist` knows for each symbol that is read; 0 leaves it out.
 
     forward(x, lengths, tokens) takes raw inputs (batch, time, features) and the symbols before each step of the texts
     (batch, steps), the first 0, and returns logits (batch, steps, symbols) of the symbols there.
@@ -35,6 +37,7 @@ class Seq2SeqNetwork(nn.Module):
         symbols: int,
         *,
         joint: bool = False,
+        shortlist: int = 0,
     ) -> None:
         super().__init__()
         settings = decoder if isinstance(decoder, DecoderSettings) else DecoderSettings(**decoder)
@@ -42,6 +45,11 @@ class Seq2SeqNetwork(nn.Module):
         self.encoder = encoder
         self.decoder = AttentionDecoder(symbols, encoder.output_size, settings)
         self.joint = joint
+        self.shortlist = None
+        if shortlist:
+            if not isinstance(frontend, TokenEmbedding):
+                raise ValueError("only texts have a shortlist of what may be written for them")
+            self.shortlist = Shortlist(frontend.embedding.num_embeddings, symbols, shortlist)
         self._tie()
 
     def forward(self, x: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
@@ -80,6 +88,7 @@ class Seq2SeqNetwork(nn.Module):
                 "decoder": parts["decoder"],
                 "symbols": self.decoder.output.out_features,
                 "joint": self.joint,
+                "shortlist": 0 if self.shortlist is None else self.shortlist.table.shape[1],
             },
         }
 

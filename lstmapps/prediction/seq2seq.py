@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from zlib import crc32
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from lstmapps.data import Inputs, Sample
 from lstmapps.errors import UserError, did_you_mean
 from lstmapps.nn import Seq2SeqNetwork
+from lstmapps.nn.shortlist import Shortlisted
 from lstmapps.package import Package
 from lstmapps.prediction.results import Attended, Piece, Prediction
 from lstmapps.search import Constraints, Hypothesis, Search, search
@@ -34,6 +35,7 @@ class Seq2SeqPredictor:
     source_vocabulary: Vocabulary | None
     search: Search
     constraints: Constraints
+    shortlist: bool = False
 
     @classmethod
     def of(
@@ -45,6 +47,7 @@ class Seq2SeqPredictor:
         must: Sequence[str],
         must_not: Sequence[str],
         prefix: str,
+        shortlist: bool,
     ) -> Seq2SeqPredictor:
         """Return the predictor of a package, by its own settings unless told otherwise.
 
@@ -67,7 +70,9 @@ class Seq2SeqPredictor:
             phrases(prefix), [phrases(text) for text in must], [phrases(text) for text in must_not]
         )
         read = package.source_vocabulary or package.vocabulary
-        return cls(network, package.vocabulary, read, wanted, constraints)
+        if shortlist and network.shortlist is None:
+            raise UserError(f"{package.config['name']} was trained without a shortlist; leave it out")
+        return cls(network, package.vocabulary, read, wanted, constraints, shortlist)
 
     @torch.inference_mode()
     def predict(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
@@ -80,7 +85,7 @@ class Seq2SeqPredictor:
         some = [samples[row] for row in there.tolist()]
         seeds = [crc32(sample.id.encode("utf-8", "surrogatepass")) for sample in some]
         try:
-            found = search(self.network.decoder, memory, steps, self.search, [self.constraints] * len(some), seeds)
+            found = self._search(x[there], memory, steps, seeds)
         except ValueError as error:
             raise UserError(f"{some[0].id}: {error}") from None
         for row, sample, hypotheses, symbols in zip(there.tolist(), some, found, x[there], strict=True):
@@ -88,6 +93,24 @@ class Seq2SeqPredictor:
                 raise UserError(f"{sample.id}: no text was found that keeps the constraints; take a wider beam")
             predictions[row] = self._prediction(sample, hypotheses, symbols[: int(lengths[row])])
         return predictions
+
+    def _search(self, x: Tensor, memory: Tensor, steps: Tensor, seeds: Sequence[int]) -> list[list[Hypothesis]]:
+        """Search all symbols, or those of the shortlist that may stand for any of x."""
+        asked = self.constraints
+        if not self.shortlist or self.network.shortlist is None:
+            return search(self.network.decoder, memory, steps, self.search, [asked] * len(seeds), seeds)
+        phrases = [asked.prefix, *asked.must, *asked.must_not]
+        also = torch.tensor([symbol for phrase in phrases for symbol in phrase], dtype=torch.long, device=x.device)
+        symbols = self.network.shortlist.symbols(x, also)
+        places = {symbol: place for place, symbol in enumerate(symbols.tolist())}
+        prefix, *others = (tuple(places[symbol] for symbol in phrase) for phrase in phrases)
+        within = Constraints(prefix, others[: len(asked.must)], others[len(asked.must) :])
+        decoder = Shortlisted(self.network.decoder, symbols)
+        found = search(decoder, memory, steps, self.search, [within] * len(seeds), seeds)
+        return [
+            [replace(each, symbols=tuple(symbols[list(each.symbols)].tolist())) for each in hypotheses]
+            for hypotheses in found
+        ]
 
     def known(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
         """Return what was looked at for each word of known texts, how probable it is, and the score of each text."""

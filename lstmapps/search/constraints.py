@@ -38,8 +38,12 @@ class Constraints:
             raise ValueError(f"a prefix of {len(self.prefix)} symbols does not fit into a text of {longest}")
 
     def progress(self, symbols: Phrase) -> int:
-        """Return how many symbols of the phrases that must come have come."""
-        return sum(_matched(symbols, phrase) for phrase in self.must)
+        """Return how many symbols of the phrases that must come have come: those of whole phrases, and of the one that
+        has got furthest."""
+        matched = [_matched(symbols, phrase) for phrase in self.must]
+        whole = sum(count for count, phrase in zip(matched, self.must, strict=True) if count == len(phrase))
+        begun = [count for count, phrase in zip(matched, self.must, strict=True) if count < len(phrase)]
+        return whole + max(begun, default=0)
 
     @property
     def wanted(self) -> int:

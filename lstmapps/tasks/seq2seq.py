@@ -17,7 +17,7 @@ from lstmapps.nn import ConvRecurrentEncoder, DecoderSettings, Seq2SeqNetwork, T
 from lstmapps.search import Search, search
 from lstmapps.tasks.optimisation import Optimisation, mean_over_processes
 from lstmapps.tasks.validation import Validation
-from lstmapps.text import BLANK, Normalisation, Vocabulary
+from lstmapps.text import BLANK, Normalisation, Vocabulary, learn_lexicon
 
 
 class Seq2SeqTask(LightningModule):
@@ -33,6 +33,7 @@ class Seq2SeqTask(LightningModule):
     label_smoothing: share of the target that is spread over all symbols (Szegedy et al. 2016, section 7).
     scheduled_sampling: share of the symbols before a step that are the network's own at the end of training, rising
         from none (Bengio et al. 2015; in two passes, Mihaylova & Martins 2019).
+    shortlist: how many symbols are noted for each symbol that is read, for a faster search (`lstmapps.nn.shortlist`).
     search: how the model that is packaged searches unless told otherwise.
     scores: what is measured; the first decides what is kept and when training stops.
     """
@@ -51,6 +52,7 @@ class Seq2SeqTask(LightningModule):
         joint: bool = False,
         label_smoothing: float = 0.1,
         scheduled_sampling: float = 0.0,
+        shortlist: int = 0,
         search: Search = Search(),
         scores: Sequence[str] = ("bleu", "chrf"),
     ) -> None:
@@ -63,7 +65,7 @@ class Seq2SeqTask(LightningModule):
                 raise ValueError("a network whose inputs are no texts needs a frontend")
             size = encoder.recurrent.stack.input_size
             frontend = TokenEmbedding(len(source_vocabulary), size, reverse=reverse, dropout=word_dropout)
-        self.network = Seq2SeqNetwork(frontend, encoder, decoder, len(vocabulary), joint=joint)
+        self.network = Seq2SeqNetwork(frontend, encoder, decoder, len(vocabulary), joint=joint, shortlist=shortlist)
         self.validation = Validation(vocabulary, normalisation, scores)
         self.optimisation = optimisation
         self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
@@ -94,6 +96,19 @@ class Seq2SeqTask(LightningModule):
         """Return how a package's output is read unless told otherwise."""
         usual = asdict(Search())
         return {"name": "beam"} | {k: v for k, v in asdict(self.search).items() if k == "beam" or v != usual[k]}
+
+    def on_fit_start(self) -> None:
+        """Learn the shortlist from the training pairs."""
+        if self.network.shortlist is None:
+            return
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        read, table = data.source_vocabulary, self.network.shortlist.table
+        pairs = [
+            (read.read_in(data.normalisation(data.domain.load(sample))), data.vocabulary.encode(sample.text))
+            for sample in data.parts["train"]
+        ]
+        lexicon = learn_lexicon(pairs, len(read), len(data.vocabulary), table.shape[1])
+        table.copy_(torch.from_numpy(lexicon))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         memory, lengths = self.network.encode(batch.x, batch.lengths)

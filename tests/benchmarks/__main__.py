@@ -1,16 +1,17 @@
-"""Run every benchmark, or those named: `python -m tests.benchmarks [layers training prediction speech start]`."""
+"""Run every benchmark, or those named, as in `python -m tests.benchmarks layers start`."""
 
 import sys
 
 import torch
 
-from tests.benchmarks import layers, prediction, speech, start, training
+from tests.benchmarks import layers, prediction, speech, start, training, translation
 
 BENCHMARKS = {
     "layers": layers.run,
     "training": training.run,
     "prediction": prediction.run,
     "speech": speech.run,
+    "translation": translation.run,
     "start": start.run,
 }
 

@@ -54,7 +54,7 @@ def run() -> None:
         for precision in ("32-true", "bf16-mixed"):
             packed = recipe.build(name).task
             packed.network.encoder.recurrent = PackedLSTM(packed.network.encoder.recurrent)
-            packed.levels = lambda network=packed.network: [network]
+            packed.network.levels = lambda network=packed.network: [network]
             figures = ratio(*(_steps(task, batches, precision) for task in (made.task, packed)), runs=3)
             report(f"whole steps, {precision}", *figures)
 

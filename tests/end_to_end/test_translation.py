@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+import torch
 
 from lstmapps.cli.main import main
 from lstmapps.model import Model
@@ -98,7 +99,11 @@ def numbers(tmp_path_factory):
         f"--data.{part}.init_args.count={count}" for part, count in (("train", 70), ("validation", 5), ("test", 15))
     ]
     options = ["--trainer.max_epochs=60", "--trainer.check_val_every_n_epoch=20", "--data.units.count=60", CPU]
-    options += ["--data.batch_steps=400", "--model.init_args.optimisation.learning_rate=0.01"]
+    options += [
+        "--data.batch_steps=400",
+        "--model.init_args.shortlist=20",
+        "--model.init_args.optimisation.learning_rate=0.01",
+    ]
     assert main(["train", "translation/numbers", "--output", str(run / "run"), *made, *counts, *options]) == 0
     return run / "run" / "model"
 
@@ -208,6 +213,14 @@ def test_fine_tuning_leaves_the_pieces_as_they_are(numbers, capsys, tmp_path):
     code = main(["finetune", str(numbers), "--output", str(output), *settings])
     printed = capsys.readouterr()
     assert code in (0, 1), printed.err
+
+
+def test_a_shortlist_writes_the_same(numbers, capsys):
+    assert call(capsys, "predict", numbers, "dreißig", "siebzig", "--shortlist") == "thirty\nseventy\n"
+    assert "seventy" in call(capsys, "predict", numbers, "dreißig", "--shortlist", "--int8", "--must", "seventy")
+    table = Model.load(numbers).network.shortlist.table
+    assert table.any()
+    assert table.dtype == torch.int32
 
 
 def test_weights_of_eight_bits_read_the_same_and_are_not_for_ctc(numbers, capsys):

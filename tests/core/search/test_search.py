@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmapps.nn import AttentionDecoder, DecoderSettings
+from lstmapps.nn.quantised import quantise
+from lstmapps.nn.shortlist import Shortlist, Shortlisted
 from lstmapps.search import Constraints, Ensemble, Search, search
 
 LENGTHS = torch.tensor([5, 3, 1])
@@ -114,9 +116,7 @@ class Endless:
         return state[index]
 
 
-@pytest.mark.parametrize(
-    "asked", [Search(beam=3, longest=9), Search(beam=1, longest=9), Search(sample=True, longest=9)]
-)
+@pytest.mark.parametrize("asked", [{"beam": 3}, {"beam": 1}, {"sample": True}], ids=str)
 def test_it_ends_when_no_end_comes(asked):
     for (hypothesis,) in search(Endless(), torch.zeros(2, 2, 1), torch.tensor([2, 2]), Search(longest=9, **asked)):
         assert len(hypothesis.symbols) == 9
@@ -226,3 +226,26 @@ def test_an_ensemble_means_probabilities():
     torch.testing.assert_close(logits.softmax(dim=1), (apart[0] + apart[1]) / 2)
     with pytest.raises(ValueError, match="one decoder or more"):
         Ensemble([])
+
+
+def test_a_shortlist_of_all_symbols_changes_nothing_and_of_some_writes_these_alone():
+    made, y = decoder(9, symbols=8), memory(9)
+    asked = Search(beam=4, n_best=4, longest=6)
+    every = search(Shortlisted(made, torch.arange(8)), y, LENGTHS, asked)
+    assert texts_of(every) == texts_of(search(made, y, LENGTHS, asked))
+    symbols = torch.tensor([0, 2, 5])
+    some, tokens = Shortlisted(made, symbols), torch.tensor([0, 1, 2])
+    expected, _, _ = made.step(symbols[tokens], made.init_state(y, LENGTHS))
+    torch.testing.assert_close(some.step(tokens, some.init_state(y, LENGTHS))[0], expected[:, symbols])
+    quantise(made)
+    eight = Shortlisted(made, symbols)
+    state = eight.init_state(y, LENGTHS)
+    tokens = torch.zeros(3, dtype=torch.long)
+    torch.testing.assert_close(eight.step(tokens, state)[0], made.step(tokens, state)[0][:, symbols], atol=1e-4, rtol=0)
+
+
+def test_a_shortlist_has_what_its_rows_have_the_most_frequent_the_end_and_what_is_asked_for():
+    shortlist = Shortlist(4, 9, 2)
+    shortlist.table.copy_(torch.tensor([[8, 7], [1, 2], [2, 3], [4, 0]]))
+    found = shortlist.symbols(torch.tensor([[[1], [2], [1]]]), torch.tensor([6]))
+    assert found.tolist() == [0, 1, 2, 3, 6, 7, 8]
