@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ Watch = Callable[[Iterable[Any], int], Iterable[Any]]
 """What hands items on and may show that they come, given how many there are."""
 
 
-@dataclass(frozen=True)
+_LENGTHS = (0, 5, 10, 15, 20)  # words
+_FEWEST = 5  # cases of which a score is told
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """What should have been read (each reference would be right), and what was; all normalised."""
 
@@ -60,6 +65,15 @@ class Evaluation:
             groups.setdefault(group_of(case.prediction.sample.id, pattern), []).append(case)
         scores = [measured.score for measured in self.scores.values()]
         return {name: _measure(scores, cases) for name, cases in groups.items()}
+
+    def by_length(self) -> dict[str, Measured]:
+        """Return the score that decides, of texts of like length, by the words of their references; few are none."""
+        lengths = {case: len(case.reference.split()) for case in self.cases}
+        groups = {f"{low + 1} to {high} words": (low, high) for low, high in pairwise(_LENGTHS)}
+        groups[f"more than {_LENGTHS[-1]} words"] = (_LENGTHS[-1], max(lengths.values(), default=0))
+        found = {name: [c for c, n in lengths.items() if low < n <= high] for name, (low, high) in groups.items()}
+        score = self.first.score
+        return {name: _measure([score], some)[score.name] for name, some in found.items() if len(some) >= _FEWEST}
 
     def confusions(self) -> Counter[tuple[str, str]]:
         """Count `(reference character, what stands instead)`; one side is empty for a deletion or insertion."""

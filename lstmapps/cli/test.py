@@ -61,6 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         "left_out": len(problems),
         "metrics": evaluation.metrics(),
     }
+    if model.domain.reads_text:
+        by_length = evaluation.by_length()
+        result["by_length"] = {name: measured.as_json() for name, measured in by_length.items()}
     if arguments.json:
         print(json.dumps(result))
         return 0

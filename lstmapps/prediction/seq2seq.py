@@ -76,8 +76,15 @@ class Seq2SeqPredictor:
 
     @torch.inference_mode()
     def predict(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
-        """Return what raw inputs x (batch, time, features) of measured samples say; of an empty one, nothing."""
-        there = (lengths > 0).nonzero().flatten()
+        """Return what raw inputs x (batch, time, features) of measured samples say.
+
+        Nothing is said of one that is empty, or a text without any known symbol.
+        """
+        real = lengths > 0
+        if self.source_vocabulary is not None and not x.is_floating_point():
+            silent = torch.tensor(self.source_vocabulary.silent, device=x.device)
+            real &= ~torch.isin(x[:, :, 0], silent).all(dim=1)
+        there = real.nonzero().flatten()
         predictions = [Prediction(sample, "", 0.0) for sample in samples]
         if not len(there):
             return predictions

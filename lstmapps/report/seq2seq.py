@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from lstmapps.evaluation import Case, Evaluation
 from lstmapps.model import Model
@@ -12,7 +11,6 @@ from lstmapps.report.section import Section
 from lstmapps.scores import Score, measure
 
 _DRAWN = 4
-_LENGTHS = (0, 5, 10, 15, 20, 25, 30, 40, 60, 100, 10**9)  # words of the reference
 _FEWEST = 5  # cases of which a score is told
 _BINS = 5
 
@@ -22,7 +20,7 @@ def sections(model: Model, evaluation: Evaluation) -> list[Section]:
     first = evaluation.first.score
     return [
         _attention(evaluation),
-        _by_length(first, evaluation.cases),
+        _by_length(evaluation),
         _by_confidence(first, evaluation.cases),
         _coverage(model, evaluation.cases),
     ]
@@ -40,18 +38,14 @@ def _attention(evaluation: Evaluation) -> Section:
     return Section("Attention", "Each row is a word that was written, and what was looked at for it.", (), drawings)
 
 
-def _by_length(score: Score, cases: Sequence[Case]) -> Section:
+def _by_length(evaluation: Evaluation) -> Section:
     """Tell the score of texts of like length."""
-    lines, points = [], []
-    for low, high in pairwise(_LENGTHS):
-        some = [case for case in cases if low < len(case.reference.split()) <= high]
-        if len(some) >= _FEWEST:
-            value = _score(score, some)
-            middle = sum(len(case.reference.split()) for case in some) / len(some)
-            points.append((middle, value))
-            words = f"{low + 1} to {high} words" if high < _LENGTHS[-1] else f"more than {low} words"
-            lines.append(f"{words}: {score.shown(value)} of {len(some)}")
-    drawings = {"length": curves(score.name.upper(), {"": points}, "words of the reference")} if len(points) > 1 else {}
+    found = evaluation.by_length()
+    lines = [f"{name}: {measured} ({measured.low:.2f} to {measured.high:.2f})" for name, measured in found.items()]
+    points = [(float(number), measured.value) for number, measured in enumerate(found.values(), start=1)]
+    drawings = {}
+    if len(points) > 1:
+        drawings = {"length": curves(evaluation.first.score.name.upper(), {"": points}, "from short to long texts")}
     return Section("Score by length", "", lines, drawings)
 
 

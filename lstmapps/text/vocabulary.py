@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -140,6 +141,11 @@ class Vocabulary:
         """Return what a symbol writes; a piece that begins a word writes a space before it."""
         symbol = self.symbols[index - 1]
         return symbol.replace(SPACE, " ") if self.is_subword else symbol
+
+    @cached_property
+    def silent(self) -> list[int]:
+        """The indices that write nothing, or white space alone."""
+        return [BLANK, *(i for i in range(1, len(self)) if not self.text_of(i).strip())]
 
     def save(self, path: Path) -> None:
         """Write the vocabulary as JSON, and its pieces, if it has any, beside it (see `pieces_path`)."""

@@ -120,6 +120,7 @@ def test_numbers_are_learnt_and_read_in_every_form(numbers, capsys, tmp_path):
     assert len(first["alternatives"]) == 2
     assert first["score"] >= first["alternatives"][0]["score"] >= first["alternatives"][1]["score"]
     assert (first["read"], first["alignment"]) == (["dreißig"], [[0, 0]])
+    assert call(capsys, "predict", numbers, "日本語", "dreißig", "\x07", "Ж Ю") == "\nthirty\n\n\n", "nothing is known"
     call(capsys, "predict", numbers, "dreißig", "<b>", "--format", "html", "--output", tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text()
     assert "thirty" in page
