@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from lstmapps.cli.lines import arriving
 from lstmapps.cli.progress import watch
 from lstmapps.errors import UserError, did_you_mean, escaped
 from lstmapps.plugins import installed
@@ -22,11 +23,8 @@ TAKES_OVERRIDES = True
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lstmapps.data import Sample
     from lstmapps.model import Model
     from lstmapps.prediction import Failure, Format, Prediction
-
-_CHUNK = 1 << 16  # bytes of standard input that are read at a time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         "shortlist": arguments.shortlist,
     }
     if model.domain.reads_text and arguments.inputs == ["-"] and arguments.output is None and not form.document:
-        for samples in _arriving():
+        for samples in arriving(sys.stdin.buffer):
             results = model.predict(samples, **decoding)
             form.write(_report_failures(results, counts, arguments.debug, keep=True), sys.stdout)
             sys.stdout.flush()
@@ -119,35 +117,6 @@ def _search(overrides: list[str], beam: int | None) -> dict[str, Any]:
             raise UserError(f"unrecognised argument: {key}; --search.… are the settings that can be given")
         settings[key.removeprefix("--search.")] = yaml.safe_load(value if equals else next(rest, ""))
     return settings
-
-
-def _arriving() -> Iterator[list[Sample]]:
-    """Yield the texts of standard input, a line each: as many together as have arrived."""
-    from lstmapps.data import Sample, decoded
-
-    number = 0
-    for lines in _lines_arriving(sys.stdin.buffer):
-        samples = []
-        for line in lines:
-            number += 1
-            place = f"-:{number}"
-            text = line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
-            try:
-                samples.append(Sample(place, decoded(place, text)))
-            except UserError as error:
-                samples.append(Sample(place, None, fault=str(error)))
-        yield samples
-
-
-def _lines_arriving(file: BinaryIO) -> Iterator[list[bytes]]:
-    """Yield the whole lines that can be read without waiting, at least one, until the end."""
-    rest = b""
-    while chunk := os.read(file.fileno(), _CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
 
 
 def _settings() -> dict[str, str]:

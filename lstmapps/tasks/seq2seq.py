@@ -98,8 +98,8 @@ class Seq2SeqTask(LightningModule):
         return {"name": "beam"} | {k: v for k, v in asdict(self.search).items() if k == "beam" or v != usual[k]}
 
     def on_fit_start(self) -> None:
-        """Learn the shortlist from the training pairs."""
-        if self.network.shortlist is None:
+        """Learn the shortlist from the training pairs; one that is known already stays."""
+        if self.network.shortlist is None or bool(self.network.shortlist.table.any()):
             return
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         read, table = data.source_vocabulary, self.network.shortlist.table
