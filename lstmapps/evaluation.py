@@ -109,23 +109,21 @@ def _measure(scores: Sequence[Score], cases: Sequence[Case]) -> dict[str, Measur
 
 
 def conclude(package: Path, held_out: Sequence[Sample]) -> tuple[Model, Evaluation]:
-    """Calibrate the package of a finished training on held-out samples, and write its scores there into it."""
+    """Calibrate the package of a finished training on held-out samples, and write its scores there into it.
+
+    What is calibrated is the confidence of characters, where the network has one, by how often they are right.
+    """
     model = Model.load(package)
-    calibrate(model, held_out)
+    model.config["confidence"] = {}
     evaluation = evaluate(model, held_out)
+    probabilities, right = _outcomes(evaluation)
+    if probabilities:
+        calibration = fit_calibration(probabilities, right)
+        model.config["confidence"] = {"character": [round(calibration.scale, 4), round(calibration.offset, 4)]}
+        evaluation = evaluate(model, held_out)
     record(model, "validation", evaluation)
     model.save(package)
     return model, evaluation
-
-
-def calibrate(model: Model, samples: Sequence[Sample]) -> None:
-    """Fit the model's character confidence to how often it is right on held-out samples."""
-    model.config["confidence"] = {}
-    probabilities, right = _outcomes(evaluate(model, samples))
-    if not probabilities:
-        return
-    calibration = fit_calibration(probabilities, right)
-    model.config["confidence"] = {"character": [round(calibration.scale, 4), round(calibration.offset, 4)]}
 
 
 def record(model: Model, part: str, evaluation: Evaluation, decoder: str | None = None) -> None:
@@ -137,8 +135,10 @@ def record(model: Model, part: str, evaluation: Evaluation, decoder: str | None 
         part = f"{part} ({decoder})"
     looked = int(model.results.get(part, {}).get("looked", 0)) + 1
     results: dict[str, Any] = {"samples": len(evaluation.cases), "metrics": evaluation.metrics()}
-    error = calibration_error(*_outcomes(evaluation))
-    model.results[part] = results | {"calibration_error": round(100 * error, 2), "looked": looked}
+    probabilities, right = _outcomes(evaluation)
+    if probabilities:
+        results["calibration_error"] = round(100 * calibration_error(probabilities, right), 2)
+    model.results[part] = results | {"looked": looked}
 
 
 def _outcomes(evaluation: Evaluation) -> tuple[list[float], list[bool]]:

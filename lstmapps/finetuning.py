@@ -114,7 +114,7 @@ def _trainer(settings: dict[str, Any], score: Score, output: Path, console: Cons
 
 def _small_batches(data: SequenceData) -> int:
     """Return a size of batches that makes enough of them, each big enough for the longest sample."""
-    sizes = [sample.size or 1 for sample in data.parts["train"]]
+    sizes = [data.size_of(sample) for sample in data.parts["train"]]
     return min(data.batch_steps, max(sum(sizes) // _BATCHES, max(sizes)))
 
 

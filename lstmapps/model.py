@@ -56,6 +56,9 @@ class Model:
         package = packages.read(folder)
         network = packages.build_network(package, folder)
         usual = "cuda" if torch.cuda.is_available() and not int8 else "cpu"
+        read = package.source_vocabulary or package.vocabulary
+        if not network.fits(len(package.vocabulary), len(read)):
+            raise UserError(f"{folder}: the vocabulary is not that of the weights; copy the package again")
         network.eval().to(device or usual)
         if int8:
             _quantise(network, str(name))
@@ -99,7 +102,9 @@ class Model:
         return scores_named(self.config["scores"])
 
     def save(self, folder: str | Path) -> None:
-        """Write the model as a package, whole or not at all."""
+        """Write the model as a package, whole or not at all; raises UserError for one with weights of eight bits."""
+        if getattr(self.network, "quantised", False):
+            raise UserError(f"{self.name} has weights of eight bits, which are not kept; load it without int8")
         weights = {name: value.cpu() for name, value in packages.weights_of(self.network).items()}
         packages.write(replace(self.package, weights=weights), Path(folder))
 

@@ -206,15 +206,16 @@ def build_network(package: Package, folder: Path) -> Any:
     parameters than there are weights.
     """
     description, file = package.config["network"], folder / "weights.safetensors"
+    trial = None
     try:
         with torch.device("meta"), _no_more_than(package.weights, file):
             trial = construct(description)
-        if isinstance(trial, nn.Module):
-            _check_shapes(trial, package.weights, file)
     except _TooLarge:
         raise
-    except UserError:  # of a class that cannot be built there, or the one that is raised again below
+    except UserError:  # of a class that cannot be built there; a fault of its own comes again below
         pass
+    if isinstance(trial, nn.Module):
+        _check_shapes(trial, package.weights, file)
     with _no_more_than(package.weights, file):
         network = construct(description)
     if not isinstance(network, nn.Module):

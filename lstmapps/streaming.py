@@ -51,8 +51,9 @@ class StreamState:
 
 
 def streams(network: CTCNetwork) -> bool:
-    """Tell whether the network's frontend can be run in steps."""
-    return all(hasattr(network.frontend, name) for name in ("frames", "init_state", "normalise"))
+    """Tell whether the network can be run in steps: its frontend can, and its heads read what has come so far."""
+    steps = all(hasattr(network.frontend, name) for name in ("frames", "init_state", "normalise"))
+    return steps and network.kind == "ctc"
 
 
 def streams_exactly(network: CTCNetwork) -> bool:

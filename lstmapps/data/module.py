@@ -300,7 +300,7 @@ class SequenceData(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Any]:
         return self._loader("test", training=False)
 
-    def _size(self, sample: Sample) -> int:
+    def size_of(self, sample: Sample) -> int:
         """Return what a sample adds to a batch: the steps of its input, and where that is a text, its own symbols."""
         size = sample.size or 1
         return size + len(self.vocabulary.read_in(sample.text or "")) if self.domain.reads_text else size
@@ -308,7 +308,7 @@ class SequenceData(LightningDataModule):
     def _loader(self, part: str, *, training: bool) -> _CountingLoader:
         samples = self.parts[part]
         batches = SizeBatches(
-            [self._size(sample) for sample in samples],
+            [self.size_of(sample) for sample in samples],
             self.batch_steps,
             shuffle=training,
             seed=self.seed,

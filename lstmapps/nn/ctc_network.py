@@ -91,6 +91,10 @@ class CTCNetwork(nn.Module):
         own = getattr(self.frontend, "output_lengths", None)
         return self.encoder.output_lengths(own(lengths) if own else lengths)
 
+    def fits(self, written: int, read: int) -> bool:
+        """Tell whether this is the number of symbols that the network writes."""
+        return written == self.head.out_features
+
     def levels(self) -> list[nn.Module]:
         """Return the parts of the network from the input to the top, for rates by level."""
         *lower, above = self.encoder.levels()

@@ -125,9 +125,12 @@ class AttentionDecoder(nn.Module):
             self.attention = attention(settings.attention, hidden, memory_size, settings.heads)
         context = memory_size if self.attends else 0
         fed = {"none": 0, "input": size, "context": memory_size}[settings.feeding]
-        inputs = [settings.embedding_size + fed, *[hidden + context] * (settings.num_layers - 1)]
-        self.layers = nn.ModuleList(Direction(settings.recurrent, each, hidden) for each in inputs)
-        self.norms = nn.ModuleList(map(nn.LayerNorm, inputs)) if settings.layer_norm else None
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList() if settings.layer_norm else None
+        for index in range(settings.num_layers):
+            inputs = hidden + context if index else settings.embedding_size + fed
+            self.layers.append(Direction(settings.recurrent, inputs, hidden))
+            if self.norms is not None:
+                self.norms.append(nn.LayerNorm(inputs))
         parts = 2 if settings.recurrent == "lstm" else 1
         self.bridge = nn.Linear(2 * memory_size, settings.num_layers * parts * hidden) if settings.bridge else None
         self.combine = nn.Linear(hidden + context, size)

@@ -45,6 +45,9 @@ class Seq2SeqNetwork(nn.Module):
         self.encoder = encoder
         self.decoder = AttentionDecoder(symbols, encoder.output_size, settings)
         self.joint = joint
+        self.quantised = False
+        if isinstance(frontend, TokenEmbedding) and encoder.geometry()[0] != 1:
+            raise ValueError("the encoder of a text gives a step for each symbol; leave out strides and pooling")
         self.shortlist = None
         if shortlist:
             if not isinstance(frontend, TokenEmbedding):
@@ -66,6 +69,12 @@ class Seq2SeqNetwork(nn.Module):
     def quantise(self) -> None:
         """Give the decoder weights of eight bits, see `lstmapps.nn.quantised`."""
         quantise(self.decoder)
+        self.quantised = True
+
+    def fits(self, written: int, read: int) -> bool:
+        """Tell whether these are the numbers of symbols that the network writes and, if inputs are texts, reads."""
+        own = self.frontend.embedding.num_embeddings if isinstance(self.frontend, TokenEmbedding) else read
+        return (written, read) == (self.decoder.output.out_features, own)
 
     @property
     def room(self) -> None:
@@ -95,6 +104,8 @@ class Seq2SeqNetwork(nn.Module):
     def change_symbols(self, sources: Sequence[int | None]) -> None:
         """Take new symbols to write, in place; see `lstmapps.nn.heads.Head`."""
         self.decoder.change_symbols(sources)
+        if self.shortlist is not None:
+            self.shortlist.change_symbols(sources, joint=self.joint)
         self._tie()
 
     def _tie(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,11 +16,12 @@ from lstmapps.nn.quantised import QuantisedLinear
 class Shortlisted:
     """A decoder seen through a list of its symbols, see `lstmapps.nn.StepDecoder`: symbol i is `symbols[i]`.
 
-    symbols (count,) begins with 0. Logits are those of the decoder, of these symbols alone.
+    symbols (count,) begins with 0. Logits are those of the decoder, of these symbols alone. allowed (batch, count):
+    which of them each text may have, the others being impossible; so no text depends on another one's list.
     """
 
-    def __init__(self, decoder: AttentionDecoder, symbols: Tensor) -> None:
-        self.decoder, self.symbols = decoder, symbols
+    def __init__(self, decoder: AttentionDecoder, symbols: Tensor, allowed: Tensor) -> None:
+        self.decoder, self.symbols, self.allowed = decoder, symbols, allowed
         output: Any = decoder.output
         if isinstance(output, QuantisedLinear):
             self._output: Any = output.rows(symbols)
@@ -32,7 +34,8 @@ class Shortlisted:
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
         vectors, state, attention = self.decoder.vectors(self.symbols[tokens], state)
-        return self._output(vectors), state, attention
+        logits: Tensor = self._output(vectors)
+        return logits.masked_fill(~self.allowed[state.rows], float("-inf")), state, attention
 
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
         return self.decoder.reorder(state, index)
@@ -52,11 +55,24 @@ class Shortlist(nn.Module):
         self.written = written
         self.register_buffer("table", torch.zeros(read, size, dtype=torch.int32))
 
-    def symbols(self, tokens: Tensor, also: Tensor) -> Tensor:
-        """Return the symbols (count,) that may be written of any tokens, from 0 up, and those asked for beside them."""
-        there = torch.zeros(self.written, dtype=torch.bool, device=tokens.device)
-        there[self.table[tokens.flatten()].flatten()] = True
-        there[self.table[0]] = True
-        there[also] = True
-        there[0] = True
-        return there.nonzero().flatten()
+    def symbols(self, tokens: Tensor, also: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which symbols may be written of tokens (batch, time), and beside them those asked for.
+
+        They are (count,), from 0 up; and (batch, count), true for those that a row's own tokens have.
+        """
+        there = torch.zeros(len(tokens), self.written, dtype=torch.bool, device=tokens.device)
+        there.scatter_(1, self.table[tokens].flatten(1).long(), True)
+        for common in (self.table[0].long(), also, also.new_zeros(1)):
+            there[:, common] = True
+        symbols = there.any(dim=0).nonzero().flatten()
+        return symbols, there[:, symbols]
+
+    def change_symbols(self, sources: Sequence[int | None], *, joint: bool) -> None:
+        """Take new symbols to write, see `lstmapps.nn.heads.Head`; to read as well, if both are one vocabulary."""
+        places = {source: place for place, source in reversed(list(enumerate(sources))) if source is not None}
+        moved = torch.tensor([places.get(symbol, 0) for symbol in range(self.written)], dtype=torch.int32)
+        self.table = moved.to(self.table.device)[self.table.long()]
+        if joint:
+            none = torch.zeros_like(self.table[0])
+            self.table = torch.stack([none if source is None else self.table[source] for source in sources])
+        self.written = len(sources)

@@ -23,8 +23,9 @@ class Decoding:
     decoder: by its name; None is the package's own. n_best: how many readings are given. hot_words: words that are
     expected, which the beam search of a CTC network favours.
     search, must, must_not, prefix: of a network that writes by a decoder: settings of `lstmapps.search.Search`, texts
-    that must or must not stand in what is written, and how it begins. shortlist: search only the symbols that may
-    stand for what is read, if the network has noted them; faster, and nearly the same.
+    that must or must not stand in what is written, as the pieces that they are cut into, and how it begins.
+    shortlist: search only the symbols that may stand for what is read, if the network has noted them: faster, and
+    nearly the same.
     """
 
     decoder: str | None = None
@@ -56,7 +57,7 @@ def predictor(package: Package, network: Any, decoding: Decoding = Decoding()) -
 
 
 def _ctc(package: Package, network: Any, decoding: Decoding) -> Predictor:
-    if decoding.search or decoding.must or decoding.must_not or decoding.prefix:
+    if decoding.search or decoding.must or decoding.must_not or decoding.prefix or decoding.shortlist:
         raise UserError(f"{package.config['name']} reads by CTC, which has no such search; leave its settings out")
     return CTCPredictor.of(package, network, decoding.decoder, decoding.n_best, decoding.hot_words)
 

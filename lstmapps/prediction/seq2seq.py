@@ -20,7 +20,11 @@ from lstmapps.prediction.results import Attended, Piece, Prediction
 from lstmapps.search import Constraints, Hypothesis, Search, search
 from lstmapps.text import Normalisation, Vocabulary
 
-_DECODERS: dict[str, dict[str, Any]] = {"greedy": {"beam": 1}, "beam": {}, "sample": {"sample": True}}
+_DECODERS: dict[str, dict[str, Any]] = {
+    "greedy": {"beam": 1, "n_best": 1, "groups": 1, "sample": False},
+    "beam": {"sample": False},
+    "sample": {"sample": True},
+}
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,18 @@ class Seq2SeqPredictor:
         settings: those of `lstmapps.search.Search`. Raises UserError for what cannot be searched for.
         """
         own = dict(package.config["decoder"])
-        name = str(own.pop("name"))
-        if (decoder or name) not in _DECODERS:
-            raise UserError(f"{package.config['name']} has no {decoder}; choose {', '.join(_DECODERS)}")
+        name = decoder or str(own.pop("name", "beam"))
+        own.pop("name", None)
+        if name not in _DECODERS:
+            raise UserError(f"{package.config['name']} has no {name}; choose {', '.join(_DECODERS)}")
+        if name == "greedy" and settings.get("n_best", 1) > 1:
+            raise UserError("greedy reading gives one text; take the decoder beam, or sample, for more")
         known = [field.name for field in fields(Search)]
         for setting in settings:
             if setting not in known:
                 raise UserError(f"a search has no setting {setting!r}{did_you_mean(setting, known)}")
         try:
-            wanted = Search(**{**own, **_DECODERS[decoder or name], **settings})
+            wanted = Search(**{**own, **_DECODERS[name], **settings})
         except (ValueError, TypeError) as error:
             raise UserError(f"this cannot be searched for: {error}") from None
         phrases = _Phrases(package)
@@ -108,11 +115,11 @@ class Seq2SeqPredictor:
             return search(self.network.decoder, memory, steps, self.search, [asked] * len(seeds), seeds)
         phrases = [asked.prefix, *asked.must, *asked.must_not]
         also = torch.tensor([symbol for phrase in phrases for symbol in phrase], dtype=torch.long, device=x.device)
-        symbols = self.network.shortlist.symbols(x, also)
+        symbols, allowed = self.network.shortlist.symbols(x[:, :, 0], also)
         places = {symbol: place for place, symbol in enumerate(symbols.tolist())}
         prefix, *others = (tuple(places[symbol] for symbol in phrase) for phrase in phrases)
         within = Constraints(prefix, others[: len(asked.must)], others[len(asked.must) :])
-        decoder = Shortlisted(self.network.decoder, symbols)
+        decoder = Shortlisted(self.network.decoder, symbols, allowed)
         found = search(decoder, memory, steps, self.search, [within] * len(seeds), seeds)
         return [
             [replace(each, symbols=tuple(symbols[list(each.symbols)].tolist())) for each in hypotheses]
@@ -123,14 +130,16 @@ class Seq2SeqPredictor:
         """Return what was looked at for each word of known texts, how probable it is, and the score of each text."""
         symbols = [torch.tensor([0, *self.vocabulary.encode(sample.text or "")], device=x.device) for sample in samples]
         before = torch.nn.utils.rnn.pad_sequence(symbols, batch_first=True)
-        vectors, attention = self.network.decoder(before, *self.network.encode(x, lengths))
+        memory, steps = self.network.encode(x, lengths)
+        vectors, attention = self.network.decoder(before, memory, steps)
         logs = self.network.decoder.output(vectors).float().log_softmax(dim=2)
         predictions = []
         for row, (sample, text) in enumerate(zip(samples, symbols, strict=True)):
             count = len(text)
             each = logs[row, :count].gather(1, text.roll(-1).unsqueeze(1)).squeeze(1).tolist()
-            score = self.search.penalised(sum(each), count)
-            known = Hypothesis(tuple(text[1:].tolist()), score, tuple(each), attention[row, :count])
+            looked = attention[row, :count, : int(steps[row])]
+            score = self.search.penalised(sum(each), count, self.search.left_out(looked))
+            known = Hypothesis(tuple(text[1:].tolist()), score, tuple(each), looked)
             predictions.append(self._prediction(sample, [known], x[row, : int(lengths[row])]))
         return predictions
 
@@ -148,13 +157,15 @@ class Seq2SeqPredictor:
         words, places = _words([self.vocabulary.text_of(symbol) for symbol in best.symbols])
         confidences = [math.exp(sum(best.log_probabilities[i] for i in place)) for place in places]
         read, spans = self._read(x)
-        weights = torch.stack([best.attention[place].mean(dim=0) for place in places]) if places else torch.zeros(0, 0)
+        attention = best.attention.flip(1) if getattr(self.network.frontend, "reverse", False) else best.attention
+        weights = torch.stack([attention[place].mean(dim=0) for place in places]) if places else torch.zeros(0, 0)
         if spans and places:
             weights = torch.stack([weights[:, span].sum(dim=1) for span in spans], dim=1)
         pieces = []
         for word, confidence, row in zip(words, confidences, weights, strict=True):
             start, end = _extent(row, spans)
-            pieces.append(Piece(word, start, end, confidence))
+            scale = 1.0 if spans else (sample.size or len(row)) / max(1, len(row))
+            pieces.append(Piece(word, start * scale, end * scale, confidence))
         return Prediction(
             sample,
             text,

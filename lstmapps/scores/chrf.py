@@ -33,12 +33,15 @@ class ChrF(Score):
 
 
 def _counts(reference: str, hypothesis: str) -> list[float]:
-    """Return for each order how many n-grams the hypothesis and the reference have, and how many in common."""
+    """Return for each order how many n-grams the hypothesis and the reference have, and how many in common.
+
+    Those of an order that the reference is too short for do not count.
+    """
     a, b = "".join(reference.split()), "".join(hypothesis.split())
     counts: list[float] = []
     for order in range(1, _ORDER + 1):
         left, right = (Counter(text[i : i + order] for i in range(len(text) - order + 1)) for text in (a, b))
-        counts += [right.total(), left.total(), (left & right).total()]
+        counts += [right.total() if left else 0, left.total(), (left & right).total()]
     return counts
 
 

@@ -48,7 +48,7 @@ def search(
     if not steps:
         return []
     rows = [
-        _Row(constraint, settings.longest or 2 * count + 10, count, seed)
+        _Row(constraint, settings.longest or max(settings.shortest, 2 * count + 10), count, seed)
         for constraint, count, seed in zip(
             constraints or [Constraints()] * len(steps), steps, seeds or range(len(steps)), strict=True
         )
@@ -93,7 +93,8 @@ class _Beams:
         self.score[:, :: 1 if settings.sample else width // settings.groups] = 0.0  # all begin alike: one is enough
         self.symbols = torch.zeros(len(rows), width, 0, dtype=torch.long, device=device)
         self.logs = torch.zeros(len(rows), width, 0, device=device)
-        self.attention: Tensor | None = None
+        self.attention: list[Tensor] = []  # of each step, (rows * width, steps)
+        self.origins: list[list[int]] = []  # of each step's texts, their places in the step before
         self.generators = [
             [torch.Generator().manual_seed(_mixed(settings.seed, row.seed, k)) for k in range(width)]
             for row in (rows if settings.sample else ())
@@ -113,8 +114,7 @@ class _Beams:
         """
         count, width = self.score.shape
         logs = self._allowed(logits).view(count, width, -1)
-        attention = attention.view(count, width, 1, -1)
-        self.attention = attention if self.attention is None else torch.cat([self.attention, attention], dim=2)
+        self.attention.append(attention)
         parents, symbols, ends = self._choose(logs)
         for row, text in ends:
             self._finish(row, text, float(logs[row, text, END]))
@@ -131,8 +131,9 @@ class _Beams:
         self.score = score[chosen]
         self.symbols = torch.cat([self.symbols[here, parents], symbols[chosen].unsqueeze(2)], dim=2)
         self.logs = torch.cat([self.logs[here, parents], gained[chosen].unsqueeze(2)], dim=2)
-        self.attention = self.attention[here, parents]
-        return (here * width + parents).flatten()
+        index = (here * width + parents).flatten()
+        self.origins.append(index.tolist())
+        return index
 
     def _allowed(self, logits: Tensor) -> Tensor:
         """Return the log-probabilities of all symbols, minus infinity for those that must not come now."""
@@ -158,8 +159,9 @@ class _Beams:
                 logs[mine, only] = kept
             if settings.block_ngrams or row.constraints.must_not or row.constraints.must:
                 for place, text in enumerate(self._texts(number), start=number * width):
-                    out = [*repeated(text, settings.block_ngrams), *row.constraints.banned(text)]
-                    logs[place, out] = NEVER
+                    forced = length < len(row.constraints.prefix)
+                    twice = () if forced else repeated(text, settings.block_ngrams)
+                    logs[place, [*twice, *row.constraints.banned(text)]] = NEVER
         return logs
 
     def _choose(self, logs: Tensor) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
@@ -213,14 +215,16 @@ class _Beams:
 
     def _finish(self, number: int, text: int, end: float) -> None:
         """Write down a text that ends now, the log-probability of its end being `end`."""
-        assert self.attention is not None
-        row = self.rows[number]
+        row, place = self.rows[number], number * self.settings.width + text
+        looked = [self.attention[-1][place]]
+        for attention, origins in zip(reversed(self.attention[:-1]), reversed(self.origins), strict=True):
+            place = origins[place]
+            looked.append(attention[place])
         symbols = tuple(self.symbols[number, text].tolist())
         logs = (*self.logs[number, text].tolist(), end)
-        attention = self.attention[number, text, :, : row.steps].clone()
-        left_out = float(attention.sum(dim=0).clamp(1e-9, 1.0).log().sum()) if self.settings.coverage else 0.0
-        score = self.settings.penalised(sum(logs), len(logs), left_out)
-        row.found.append(Hypothesis(symbols, score, logs, attention))
+        attended = torch.stack(looked[::-1])[:, : row.steps]
+        score = self.settings.penalised(sum(logs), len(logs), self.settings.left_out(attended))
+        row.found.append(Hypothesis(symbols, score, logs, attended))
 
     def _texts(self, number: int) -> list[Phrase]:
         """Return the texts of a row so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ class Ensemble:
         results = [decoder.step(tokens, each) for decoder, each in zip(self.decoders, state, strict=True)]
         logs = torch.stack([logits.float().log_softmax(dim=1) for logits, _, _ in results])
         attention = torch.stack([attended for _, _, attended in results]).mean(dim=0)
-        return logs.logsumexp(dim=0), tuple(after for _, after, _ in results), attention
+        return logs.logsumexp(dim=0) - math.log(len(self.decoders)), tuple(after for _, after, _ in results), attention
 
     def reorder(self, state: tuple[Any, ...], index: Tensor) -> tuple[Any, ...]:
         return tuple(decoder.reorder(each, index) for decoder, each in zip(self.decoders, state, strict=True))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Tensor
+
 LengthPenalty = Literal["none", "average", "wu"]
 
-_WIDEST = 1000
+_WIDEST, _LONGEST = 1000, 10_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ class Search:
             raise ValueError(f"n_best must lie between 1 and the beam of {self.beam}, not {self.n_best}")
         if self.length_penalty not in ("none", "average", "wu"):
             raise ValueError(f"there is no length penalty {self.length_penalty!r}; choose none, average or wu")
+        whole = (
+            self.beam,
+            self.n_best,
+            self.block_ngrams,
+            self.shortest,
+            self.longest,
+            self.top_k,
+            self.groups,
+            self.seed,
+        )
+        if not all(isinstance(number, int) for number in whole):
+            raise ValueError(f"counts and lengths of a search are whole numbers, unlike {self}")
+        if max(self.shortest, self.longest) > _LONGEST:
+            raise ValueError(f"a text has at most {_LONGEST} symbols, unlike {self}")
         if min(self.block_ngrams, self.shortest, self.longest, self.top_k, self.coverage) < 0:
             raise ValueError(f"lengths, counts and weights of a search are 0 or more, unlike {self}")
         if self.longest and self.shortest > self.longest:
@@ -66,6 +82,10 @@ class Search:
     def width(self) -> int:
         """How many texts are followed at a time."""
         return self.n_best if self.sample else self.beam
+
+    def left_out(self, attention: Tensor) -> float:
+        """Return what the attention (symbols, steps) left out, as a logarithm; 0 where it does not count."""
+        return float(attention.sum(dim=0).clamp(1e-9, 1.0).log().sum()) if self.coverage else 0.0
 
     def penalised(self, log_probability: float, length: int, left_out: float = 0.0) -> float:
         """Return the score of a text of `length` symbols, its end counted; left_out: see `coverage`."""

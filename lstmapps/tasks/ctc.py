@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lstmapps.data import Batch
 from lstmapps.nn import ConvRecurrentEncoder, CTCNetwork
 from lstmapps.tasks.masks import Masks
-from lstmapps.tasks.optimisation import Optimisation, mean_over_processes
+from lstmapps.tasks.optimisation import Optimisation, after_validation, mean_over_processes
 from lstmapps.tasks.validation import Validation
 from lstmapps.text import Normalisation, Vocabulary
 
@@ -83,7 +83,7 @@ class CTCTask(LightningModule):
         total = mean_over_processes(self, batch.target_lengths.sum())
         losses = self.network.losses(features, lengths, batch.targets, batch.target_lengths)
         means = {name: each.sum() / total for name, each in losses.items()}
-        self.log("train_loss", means["greedy"].detach(), prog_bar=True, batch_size=len(batch.lengths))
+        self.log("train_loss", means["greedy"].detach(), prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
         weighted = [mean * (self.auxiliary if name == "auxiliary" else 1.0) for name, mean in means.items()]
         return torch.stack(weighted).sum()
 
@@ -95,7 +95,7 @@ class CTCTask(LightningModule):
         self.validation.add(batch.samples, [[span.symbol for span in row] for row in spans])
 
     def on_validation_epoch_end(self) -> None:
-        self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True))
+        after_validation(self, self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True)))
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)

@@ -61,8 +61,8 @@ class Optimisation:
         rising = LinearLR(optimiser, 1.0 / warmup, total_iters=warmup - 1)
         mode: Literal["min", "max"] = "max" if score.higher_is_better else "min"
         plateau = ReduceLROnPlateau(optimiser, mode, factor=0.5, patience=self.patience)
-        monitored = {"monitor": f"validation_{score.name}", "strict": False, "interval": "epoch"}
-        return [optimiser], [{"scheduler": rising, "interval": "step"}, {"scheduler": plateau, **monitored}]
+        by_hand = {"interval": "step", "frequency": 10**12, "monitor": f"validation_{score.name}", "strict": False}
+        return [optimiser], [{"scheduler": rising, "interval": "step"}, {"scheduler": plateau, **by_hand}]
 
     def factor(self, step: int, steps: int) -> float:
         """Return the share of the full rate at a step of `steps`."""
@@ -81,3 +81,11 @@ def mean_over_processes(task: LightningModule, count: Tensor) -> Tensor:
         return count
     mean: Tensor = task.trainer.strategy.reduce(count.float(), reduce_op="mean")
     return mean
+
+
+def after_validation(task: LightningModule, value: float) -> None:
+    """Let the rate know the score of a validation, before the state of the epoch is saved (see `Optimisation`)."""
+    schedulers: Any = task.lr_schedulers()
+    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(value)

@@ -15,7 +15,7 @@ from lstmapps.data import Batch
 from lstmapps.lengths import padding_mask
 from lstmapps.nn import ConvRecurrentEncoder, DecoderSettings, Seq2SeqNetwork, TokenEmbedding
 from lstmapps.search import Search, search
-from lstmapps.tasks.optimisation import Optimisation, mean_over_processes
+from lstmapps.tasks.optimisation import Optimisation, after_validation, mean_over_processes
 from lstmapps.tasks.validation import Validation
 from lstmapps.text import BLANK, Normalisation, Vocabulary, learn_lexicon
 
@@ -94,8 +94,9 @@ class Seq2SeqTask(LightningModule):
 
     def decoder(self) -> dict[str, Any]:
         """Return how a package's output is read unless told otherwise."""
-        usual = asdict(Search())
-        return {"name": "beam"} | {k: v for k, v in asdict(self.search).items() if k == "beam" or v != usual[k]}
+        usual, own = asdict(Search()), asdict(self.search)
+        changed = {name: value for name, value in own.items() if name == "beam" or value != usual[name]}
+        return {"name": "sample" if self.search.sample else "beam"} | changed
 
     def on_fit_start(self) -> None:
         """Learn the shortlist from the training pairs; one that is known already stays."""
@@ -121,7 +122,7 @@ class Seq2SeqTask(LightningModule):
         symbols = functional.pad(batch.targets, (0, 1), value=BLANK)[real]
         total = mean_over_processes(self, real.sum())
         loss = functional.cross_entropy(logits.float(), symbols, reduction="sum", label_smoothing=self.label_smoothing)
-        self.log("train_loss", loss.detach() / total, prog_bar=True, batch_size=len(batch.lengths))
+        self.log("train_loss", loss.detach() / total, prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
         return loss / total
 
     @torch.no_grad()
@@ -139,10 +140,10 @@ class Seq2SeqTask(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         memory, lengths = self.network.encode(batch.x, batch.lengths)
         found = search(self.network.decoder, memory, lengths, Search(beam=1))
-        self.validation.add(batch.samples, [texts[0].symbols for texts in found])
+        self.validation.add(batch.samples, [texts[0].symbols if texts else () for texts in found])
 
     def on_validation_epoch_end(self) -> None:
-        self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True))
+        after_validation(self, self.validation.finish(lambda name, value: self.log(name, value, prog_bar=True)))
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)

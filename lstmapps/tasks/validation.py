@@ -38,13 +38,15 @@ class Validation:
             hypothesis = self.normalisation(self.vocabulary.decode(symbols))
             self.readings.append(Reading(sample.id, sample.references or ("",), hypothesis))
 
-    def finish(self, log: Callable[[str, float], None]) -> None:
-        """Log each score, as in `validation_cer`."""
+    def finish(self, log: Callable[[str, float], None]) -> float:
+        """Log each score, as in `validation_cer`; return the one that decides."""
         self.readings = _gather(self.readings)
         references = [reading.references for reading in self.readings]
         hypotheses = [reading.hypothesis for reading in self.readings]
-        for score in self.scores:
-            log(f"validation_{score.name}", measure(score, references, hypotheses, resamples=0).value)
+        values = [measure(score, references, hypotheses, resamples=0).value for score in self.scores]
+        for score, value in zip(self.scores, values, strict=True):
+            log(f"validation_{score.name}", value)
+        return values[0]
 
 
 def _gather(readings: list[Reading]) -> list[Reading]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _ROUNDS = 4
+_CELLS = 10_000_000  # symbols read times symbols written, of all pairs: of more data every n-th pair is enough
 
 
 def learn_lexicon(
@@ -20,7 +21,9 @@ def learn_lexicon(
     symbols; where fewer are known a row goes on with 0.
     """
     lexicon = np.zeros((read, size), dtype=np.int32)
-    together = [(np.unique(np.asarray(a, np.int64)), np.asarray(b, np.int64)) for a, b in pairs if len(a) and len(b)]
+    cells = sum(len(a) * len(b) for a, b in pairs)
+    some = pairs[:: -(-cells // _CELLS) or 1]
+    together = [(np.unique(np.asarray(a, np.int64)), np.asarray(b, np.int64)) for a, b in some if len(a) and len(b)]
     if not together:
         return lexicon
     # every symbol written beside every symbol read of its pair, the same one written standing together

@@ -13,7 +13,12 @@ import torch
 from lstmapps_translation.numbers import NumberWords
 
 from lstmapps.cli.main import main
+from lstmapps.data import Sample
+from lstmapps.errors import UserError
 from lstmapps.model import Model
+from lstmapps.nn import ConvRecurrentEncoder, Seq2SeqNetwork, TokenEmbedding
+from lstmapps.prediction.seq2seq import Seq2SeqPredictor
+from lstmapps.search import Constraints, Hypothesis, Search
 from lstmapps.text import Vocabulary
 
 CPU = "--trainer.accelerator=cpu"
@@ -231,6 +236,38 @@ def test_weights_of_eight_bits_read_the_same_and_are_not_for_ctc(numbers, capsys
     assert call(capsys, "predict", numbers, "dreißig", "siebzig", "--int8") == "thirty\nseventy\n"
     assert main(["predict", "handwriting/digits", "x.png", "--int8"]) == 1
     assert "no decoder whose weights could be of eight bits" in capsys.readouterr().err
+
+
+def test_weights_of_eight_bits_are_not_kept(numbers, tmp_path):
+    with pytest.raises(UserError, match="load it without int8"):
+        Model.load(numbers, int8=True).save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_is_looked_at_in_a_reversed_text_is_named_by_its_own_words():
+    vocabulary = Vocabulary(list("abc "))
+    torch.manual_seed(0)
+    network = Seq2SeqNetwork(
+        TokenEmbedding(5, 4, reverse=True),
+        ConvRecurrentEncoder(4, [], 2, 1),
+        {"embedding_size": 4, "hidden_size": 4},
+        5,
+    )
+    predictor = Seq2SeqPredictor(network, vocabulary, vocabulary, Search(), Constraints())
+    attention = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # at the encoder's first step, the text's last symbol
+    found = Hypothesis((1,), 0.0, (0.0, 0.0), attention)
+    x = torch.tensor(vocabulary.encode("a b")).unsqueeze(1)
+    prediction = predictor._prediction(Sample("x", "a b", size=3), [found], x)
+    assert prediction.attended.read == ["a", "b"]
+    assert prediction.attended.pairs() == [(1, 0)]
+
+
+def test_a_vocabulary_of_other_weights_is_refused(numbers, tmp_path):
+    model = Model.load(numbers)
+    model.package.vocabulary = model.vocabulary.extended(["日"])
+    model.save(tmp_path / "model")
+    with pytest.raises(UserError, match="not that of the weights"):
+        Model.load(tmp_path / "model")
 
 
 def test_a_piece_file_of_another_model_is_refused(numbers, capsys, tmp_path):

@@ -192,6 +192,12 @@ def test_settings_that_cannot_be_are_refused(settings, fault):
         DecoderSettings(**settings)
 
 
+def test_an_encoder_of_a_text_skips_no_symbol():
+    encoder = ConvRecurrentEncoder(6, [{"channels": 2, "stride": (2, 1)}], 4, 1)
+    with pytest.raises(ValueError, match="leave out strides"):
+        Seq2SeqNetwork(TokenEmbedding(7, 6), encoder, {"embedding_size": 6, "hidden_size": 8}, 7)
+
+
 def test_attention_of_sizes_that_do_not_fit_is_refused():
     with pytest.raises(ValueError, match="one size"):
         attention("dot", 4, 6)

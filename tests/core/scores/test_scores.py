@@ -136,3 +136,9 @@ def test_bleu_and_chrf_are_those_of_sacrebleu(name, oracle):
 
 def test_bleu_of_one_short_text_counts_the_orders_that_it_has():
     assert score_named("bleu").of(["hello world"], "hello world") == pytest.approx(100)
+
+
+def test_chrf_of_short_references_is_sacrebleu_s():
+    references, hypotheses = [["ab"], ["c"], ["a longer one"], ["x y"]], ["abcdefgh", "cc", "a longer", "x"]
+    oracle = sacrebleu.corpus_chrf(hypotheses, [[reference for (reference,) in references]]).score
+    assert measure(score_named("chrf"), references, hypotheses, 0).value == pytest.approx(oracle, abs=1e-9)

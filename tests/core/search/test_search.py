@@ -176,6 +176,7 @@ def test_constraints_that_cannot_be_met_are_refused(constraints, fault):
     [
         {"beam": 0}, {"beam": 10_000}, {"n_best": 6}, {"length_penalty": "long"}, {"coverage": -1.0},
         {"shortest": 5, "longest": 4}, {"temperature": 0.0}, {"top_p": 0.0}, {"groups": 2}, {"repetition": 0.0},
+        {"longest": 10**9}, {"beam": 5.0},
     ],
     ids=str,
 )  # fmt: skip
@@ -231,14 +232,15 @@ def test_an_ensemble_means_probabilities():
 def test_a_shortlist_of_all_symbols_changes_nothing_and_of_some_writes_these_alone():
     made, y = decoder(9, symbols=8), memory(9)
     asked = Search(beam=4, n_best=4, longest=6)
-    every = search(Shortlisted(made, torch.arange(8)), y, LENGTHS, asked)
+    every = search(Shortlisted(made, torch.arange(8), torch.ones(3, 8, dtype=torch.bool)), y, LENGTHS, asked)
     assert texts_of(every) == texts_of(search(made, y, LENGTHS, asked))
     symbols = torch.tensor([0, 2, 5])
-    some, tokens = Shortlisted(made, symbols), torch.tensor([0, 1, 2])
+    allowed = torch.ones(3, 3, dtype=torch.bool)
+    some, tokens = Shortlisted(made, symbols, allowed), torch.tensor([0, 1, 2])
     expected, _, _ = made.step(symbols[tokens], made.init_state(y, LENGTHS))
     torch.testing.assert_close(some.step(tokens, some.init_state(y, LENGTHS))[0], expected[:, symbols])
     quantise(made)
-    eight = Shortlisted(made, symbols)
+    eight = Shortlisted(made, symbols, allowed)
     state = eight.init_state(y, LENGTHS)
     tokens = torch.zeros(3, dtype=torch.long)
     torch.testing.assert_close(eight.step(tokens, state)[0], made.step(tokens, state)[0][:, symbols], atol=1e-4, rtol=0)
@@ -247,5 +249,54 @@ def test_a_shortlist_of_all_symbols_changes_nothing_and_of_some_writes_these_alo
 def test_a_shortlist_has_what_its_rows_have_the_most_frequent_the_end_and_what_is_asked_for():
     shortlist = Shortlist(4, 9, 2)
     shortlist.table.copy_(torch.tensor([[8, 7], [1, 2], [2, 3], [4, 0]]))
-    found = shortlist.symbols(torch.tensor([[[1], [2], [1]]]), torch.tensor([6]))
-    assert found.tolist() == [0, 1, 2, 3, 6, 7, 8]
+    symbols, allowed = shortlist.symbols(torch.tensor([[1, 2, 1], [2, 0, 0]]), torch.tensor([6]))
+    assert symbols.tolist() == [0, 1, 2, 3, 6, 7, 8]
+    assert symbols[allowed[0]].tolist() == [0, 1, 2, 3, 6, 7, 8]
+    assert symbols[allowed[1]].tolist() == [0, 2, 3, 6, 7, 8]
+
+
+def test_a_row_of_a_shortlist_does_not_depend_on_the_other_rows():
+    made, y = decoder(9, symbols=8), memory(9)
+    allowed = torch.rand(3, 8, generator=torch.Generator().manual_seed(0)) < 0.6
+    allowed[:, 0] = True
+    for asked in (Search(beam=3, n_best=3, longest=6), Search(sample=True, n_best=3, longest=6)):
+        together = search(Shortlisted(made, torch.arange(8), allowed), y, LENGTHS, asked, seeds=[1, 2, 3])
+        for row, found in enumerate(together):
+            own = allowed[row].nonzero().flatten()
+            alone = Shortlisted(made, own, torch.ones(1, len(own), dtype=torch.bool))
+            (expected,) = search(alone, y[row : row + 1], LENGTHS[row : row + 1], asked, seeds=[row + 1])
+            texts = [tuple(own[list(h.symbols)].tolist()) for h in expected]
+            if not asked.sample:
+                assert texts_of([found]) == [texts]
+            assert all(allowed[row, symbol] for h in found for symbol in h.symbols)
+
+
+def test_a_shortlist_follows_its_symbols_when_they_change():
+    shortlist = Shortlist(3, 4, 2)
+    shortlist.table.copy_(torch.tensor([[1, 2], [3, 0], [2, 1]]))
+    shortlist.change_symbols([0, 3, None, 1, 2], joint=False)
+    assert shortlist.table.tolist() == [[3, 4], [1, 0], [4, 3]]
+    assert shortlist.written == 5
+    both = Shortlist(3, 3, 2)
+    both.table.copy_(torch.tensor([[1, 2], [1, 2], [2, 0]]))
+    both.change_symbols([0, 2, None, 1], joint=True)
+    assert both.table.tolist() == [[3, 1], [1, 0], [0, 0], [3, 1]]
+
+
+def test_shorter_than_is_asked_for_there_is_nothing_and_a_prefix_may_say_things_twice():
+    made, y = decoder(3), memory(3)
+    for row in search(made, y, LENGTHS, Search(beam=2, shortest=40)):
+        assert all(len(hypothesis.symbols) >= 40 for hypothesis in row)
+    twice = Constraints(prefix=(3, 3, 3))
+    (found,) = search(made, y[:1], LENGTHS[:1], Search(block_ngrams=1), [twice])
+    assert found[0].symbols[:3] == (3, 3, 3)
+
+
+def test_the_attention_of_each_symbol_is_that_of_its_step():
+    made, y = decoder(5, symbols=9), memory(5)
+    for row, found in enumerate(search(made, y, LENGTHS, Search(beam=4, n_best=4))):
+        for hypothesis in found:
+            tokens = torch.tensor([[0, *hypothesis.symbols]])
+            count = int(LENGTHS[row])
+            _, expected = made(tokens, y[row : row + 1, :count], LENGTHS[row : row + 1])
+            torch.testing.assert_close(hypothesis.attention, expected[0])

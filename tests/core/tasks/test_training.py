@@ -24,7 +24,7 @@ from lstmapps.errors import UserError
 from lstmapps.scores import SCORES, score_named
 from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
-from lstmapps.tasks.optimisation import Optimisation
+from lstmapps.tasks.optimisation import Optimisation, after_validation
 
 TINY = Path(__file__).parents[2] / "tiny.yaml"
 SETTINGS = ["--trainer.accelerator=cpu"]
@@ -76,10 +76,14 @@ def test_a_run_killed_at_any_moment_continues_exactly(lines, tmp_path):
         assert torch.equal(value, got[name]), name
 
 
-def test_a_run_interrupted_inside_an_epoch_continues_exactly(lines, tmp_path):
-    train(lines, tmp_path / "whole")
-    run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS])
-    stop_after = 7
+PLATEAU = [f"--model.init_args.optimisation.{setting}" for setting in ("schedule=plateau", "patience=0")]
+
+
+@pytest.mark.parametrize("settings", [[], PLATEAU], ids=["cosine", "plateau"])
+@pytest.mark.parametrize("stop_after", [7, 13])
+def test_a_run_interrupted_inside_an_epoch_continues_exactly(lines, tmp_path, settings, stop_after):
+    train(lines, tmp_path / "whole", *settings)
+    run = recipe.build(str(TINY), [f"--data.root={lines}", *SETTINGS, *settings])
 
     def interrupt(*_):
         if run.trainer.global_step == stop_after:
@@ -90,7 +94,7 @@ def test_a_run_interrupted_inside_an_epoch_continues_exactly(lines, tmp_path):
         training.train(run, tmp_path / "stopped", resume=False, console=Console(quiet=True))
     state = torch.load(tmp_path / "stopped" / training.CHECKPOINT, weights_only=True)
     assert stop_after <= state["global_step"] <= stop_after + 1
-    train(lines, tmp_path / "stopped", resume=True)
+    train(lines, tmp_path / "stopped", *settings, resume=True)
     expected, got = final_weights(tmp_path / "whole"), final_weights(tmp_path / "stopped")
     for name, value in expected.items():
         assert torch.equal(value, got[name]), name
@@ -307,7 +311,8 @@ def test_a_plateau_halves_the_rate_when_the_score_stays(score):
     assert rates[10:] == pytest.approx([1.0] * 10)
     assert plateau["monitor"] == f"validation_{score}"
     better = [30.0, 20.0, 10.0] if score == "cer" else [10.0, 20.0, 30.0]
+    task = SimpleNamespace(lr_schedulers=lambda: [rising["scheduler"], plateau["scheduler"]])
     for value in [*better, better[-1], better[-1]]:
-        plateau["scheduler"].step(value)
+        after_validation(task, value)
         rising["scheduler"].step()
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.5)
