@@ -59,7 +59,13 @@ class Model:
         read = package.source_vocabulary or package.vocabulary
         if not network.fits(len(package.vocabulary), len(read)):
             raise UserError(f"{folder}: the vocabulary is not that of the weights; copy the package again")
-        network.eval().to(device or usual)
+        try:
+            network.eval().to(device or usual)
+        except (RuntimeError, AssertionError, ValueError) as error:  # torch tells a missing device in many ways
+            reason = str(error).partition("\n")[0]
+            raise UserError(
+                f"the device {device or usual} cannot be used ({reason}); leave it out, or take cpu"
+            ) from None
         if int8:
             _quantise(network, str(name))
         domain = packages.construct(package.config["domain"])
@@ -120,6 +126,7 @@ class Model:
         must_not: Sequence[str] = (),
         prefix: str = "",
         shortlist: bool = False,
+        ensemble: Sequence[Model] = (),
     ) -> Iterator[Prediction | Failure]:
         """Yield for each input, in the order given, what was read, or why it could not be.
 
@@ -128,8 +135,15 @@ class Model:
         package's language model, if it has one.
         n_best: more than one asks the beam search for alternatives. hot_words: words that are expected,
         which the beam search favours. search, must, must_not, prefix, shortlist: see `lstmapps.prediction.Decoding`.
+        ensemble: further models of the same vocabularies, which write together with this one.
         """
-        decoding = Decoding(decoder, n_best, hot_words, search, must, must_not, prefix, shortlist)
+        if n_best < 1:
+            raise UserError(f"n_best is {n_best}; ask for 1 or more")
+        for other in ensemble:
+            if (other.vocabulary, other.inputs.vocabulary) != (self.vocabulary, self.inputs.vocabulary):
+                raise UserError(f"{other.name} has other vocabularies than {self.name} and cannot write with it")
+        networks = [other.network for other in ensemble]
+        decoding = Decoding(decoder, n_best, hot_words, search, must, must_not, prefix, shortlist, networks)
         yield from self._results(self.samples(inputs), self.predictor(decoding), known=False)
 
     def score(self, inputs: Iterable[str | Sample]) -> Iterator[Prediction | Failure]:
@@ -191,7 +205,7 @@ class Model:
             shown = " ".join(repr(symbol) for symbol in unknown)
             fault = fault or f"the text of {sample.id} has symbols that {self.name} does not know: {shown}"
         elif not text:
-            fault = fault or f"{sample.id} has no text; give the one to be aligned"
+            fault = fault or f"{sample.id} has no text; give the one that belongs to it"
         return replace(sample, text=text, fault=fault)
 
     def predictor(self, decoding: Decoding = Decoding()) -> Predictor:

@@ -322,7 +322,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         _refuse_nesting(text, path)
         config = yaml.safe_load(text)
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; this is no model package, or an incomplete one") from None
+        below = path.parent / "model"
+        hint = f"the model of this run lies in {below}" if (below / path.name).is_file() else "it may be incomplete"
+        raise UserError(f"{path} is missing; this is no model package: {hint}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"{path} is not readable YAML ({reason}); copy the package again") from None

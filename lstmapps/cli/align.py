@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = Model.load(arguments.model)
     form = choose_format(model, arguments.format)
     faults: list[str] = []
-    write(_aligned(model, arguments.input, arguments.text, faults), form, arguments.output)
+    write(_aligned(model, arguments.input, arguments.text, faults), form, arguments.output, model.domain.origin)
     return 1 if faults else 0
 
 

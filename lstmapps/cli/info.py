@@ -9,6 +9,8 @@ from typing import Any
 
 from lstmapps.errors import UserError, escaped
 
+_SHOWN = 500  # characters of all symbols
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a model's or recipe's name, folder or file")
@@ -37,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         "model": model.name,
         "recipe": model.config.get("recipe"),
         "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
-        "symbols": "".join(model.vocabulary.symbols),
-        "formats": [*FORMATS, *model.domain.formats()],
+        "symbols": (" " if model.vocabulary.is_subword else "").join(model.vocabulary.symbols),
+        "formats": list(FORMATS | model.domain.formats()),
         "results": model.results,
     }
     if arguments.json:
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [
         ("model", f"{facts['model']}, from the recipe {facts['recipe']}"),
         ("parameters", f"{facts['parameters']:,}"),
-        ("symbols", facts["symbols"]),
+        ("symbols", facts["symbols"] if len(facts["symbols"]) < _SHOWN else f"{facts['symbols'][:_SHOWN]}…"),
         ("formats", ", ".join(facts["formats"])),
     ]
     for part, scores in model.results.items():

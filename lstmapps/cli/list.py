@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     for plugin in plugins.values():
         recipes, models = plugin.recipes(), plugin.models()
         for name in sorted(recipes.keys() | models.keys()):
-            if fnmatch.fnmatch(name, arguments.pattern):
+            if fnmatch.fnmatch(name, arguments.pattern) or name.startswith(f"{arguments.pattern}/"):
                 row: dict[str, Any] = {"name": name, "recipe": name in recipes, "model": name in models}
                 rows.append(row | (_model_facts(models[name]) if name in models else _recipe_facts(recipes[name])))
     for plugin_broken in broken:

@@ -8,7 +8,8 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,6 +24,7 @@ TAKES_OVERRIDES = True
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lstmapps.data import Sample
     from lstmapps.model import Model
     from lstmapps.prediction import Failure, Format, Prediction
 
@@ -36,14 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder", help="how the network's output is read: greedy, beam, or another that the model has"
     )
-    parser.add_argument("--n-best", type=int, default=1, help="give this many readings (beam search)")
+    parser.add_argument("--n-best", type=int, default=1, help="give this many readings; jsonl shows them all")
     parser.add_argument("--hot-word", action="append", default=[], help="favour this word (CTC; repeatable)")
     parser.add_argument("--beam", type=int, help="how many texts a decoder's search follows at a time")
-    parser.add_argument("--must", action="append", default=[], help="this must stand in what is written (repeatable)")
-    parser.add_argument("--must-not", action="append", default=[], help="this must not (repeatable)")
+    parser.add_argument("--must", action="append", default=[], help="these pieces must be written (repeatable)")
+    parser.add_argument("--must-not", action="append", default=[], help="these must not (repeatable)")
     parser.add_argument("--prefix", default="", help="what is written begins so")
     parser.add_argument("--int8", action="store_true", help="weights of eight bits: a decoder writes faster on a CPU")
     parser.add_argument("--shortlist", action="store_true", help="search only what may stand for the input: faster")
+    parser.add_argument("--ensemble", action="append", default=[], metavar="MODEL", help="write together with this one")
     parser.add_argument("--device", help="where to run, such as cpu or cuda:1")
     for name, summary in _settings().items():
         parser.add_argument(f"--{name}", help=summary)
@@ -60,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) is not None:
             model.set(name, getattr(arguments, name))
     if arguments.microphone:
+        if model.domain.live("microphone") is None:
+            raise UserError(f"{model.name} has no use for a microphone; leave --microphone out")
         arguments.inputs.append("microphone")
     if not arguments.inputs:
         raise UserError("there is nothing to read; name files, folders or tables")
@@ -77,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         "must_not": arguments.must_not,
         "prefix": arguments.prefix,
         "shortlist": arguments.shortlist,
+        "ensemble": [Model.load(name, arguments.device, int8=arguments.int8) for name in arguments.ensemble],
     }
     if model.domain.reads_text and arguments.inputs == ["-"] and arguments.output is None and not form.document:
         for samples in arriving(sys.stdin.buffer):
@@ -92,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = model.predict(inputs, **decoding)
     watched = watch(found, total, "predict") if shown else found
     kept = _report_failures(watched, counts, arguments.debug, keep=model.domain.reads_text)
-    write(kept, form, arguments.output)
+    write(kept, form, arguments.output, model.domain.origin)
     return _done(model, counts, arguments.json)
 
 
@@ -170,15 +176,15 @@ def choose_format(model: Model, name: str) -> Format:
     return formats[name]
 
 
-def write(predictions: Iterator[Prediction], form: Format, output: str | None) -> None:
-    """Write predictions to a file, to standard output, or for each source into a folder."""
+def write(predictions: Iterator[Prediction], form: Format, output: str | None, origin: Callable[[Sample], str]) -> None:
+    """Write predictions to a file, to standard output, or for each source, its `origin`, into a folder."""
     path = None if output is None else Path(output)
     folder = path if path and (str(output).endswith(os.sep) or path.is_dir()) else None
     if folder is None and not form.document:
         _write_whole(path, form, predictions)
         return
     stems: Counter[str] = Counter()
-    for source, group in groupby(predictions, key=lambda p: str(p.sample.source)):
+    for source, group in groupby(predictions, key=lambda prediction: origin(prediction.sample)):
         if folder is not None:
             stem = Path(source).stem
             stems[stem] += 1
@@ -205,4 +211,5 @@ def _write_whole(path: Path | None, form: Format, predictions: Iterable[Predicti
     except OSError as error:
         raise UserError(f"{path} could not be written ({error.strerror}); choose another place") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where the name itself could not be
+            partial.unlink(missing_ok=True)

@@ -76,6 +76,10 @@ class Domain(ABC):
         """Yield measured samples of a part that may be wrong, in the domain's own terms, for `lstmapps check`."""
         return iter(())
 
+    def origin(self, sample: Sample) -> str:
+        """Return what a sample comes from, such as its file: predictions of one origin stand in one file of results."""
+        return str(sample.source)
+
     def augment(self, x: Tensor) -> Tensor:
         """Return a varied copy of a loaded input, drawing from torch's random numbers alone."""
         return x

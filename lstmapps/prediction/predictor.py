@@ -25,7 +25,7 @@ class Decoding:
     search, must, must_not, prefix: of a network that writes by a decoder: settings of `lstmapps.search.Search`, texts
     that must or must not stand in what is written, as the pieces that they are cut into, and how it begins.
     shortlist: search only the symbols that may stand for what is read, if the network has noted them: faster, and
-    nearly the same.
+    nearly the same. ensemble: further networks of the same vocabularies, which write together with the first.
     """
 
     decoder: str | None = None
@@ -36,6 +36,7 @@ class Decoding:
     must_not: Sequence[str] = ()
     prefix: str = ""
     shortlist: bool = False
+    ensemble: Sequence[Any] = ()
 
 
 class Predictor(Protocol):
@@ -57,7 +58,8 @@ def predictor(package: Package, network: Any, decoding: Decoding = Decoding()) -
 
 
 def _ctc(package: Package, network: Any, decoding: Decoding) -> Predictor:
-    if decoding.search or decoding.must or decoding.must_not or decoding.prefix or decoding.shortlist:
+    asked = (decoding.search, decoding.must, decoding.must_not, decoding.prefix, decoding.shortlist, decoding.ensemble)
+    if any(asked):
         raise UserError(f"{package.config['name']} reads by CTC, which has no such search; leave its settings out")
     return CTCPredictor.of(package, network, decoding.decoder, decoding.n_best, decoding.hot_words)
 
@@ -71,7 +73,15 @@ def _seq2seq(package: Package, network: Any, decoding: Decoding) -> Predictor:
         if decoding.decoder != "sample":
             asked.setdefault("beam", max(decoding.n_best, package.config["decoder"].get("beam", 1)))
     return Seq2SeqPredictor.of(
-        package, network, decoding.decoder, asked, decoding.must, decoding.must_not, decoding.prefix, decoding.shortlist
+        package,
+        network,
+        decoding.decoder,
+        asked,
+        decoding.must,
+        decoding.must_not,
+        decoding.prefix,
+        decoding.shortlist,
+        decoding.ensemble,
     )
 
 

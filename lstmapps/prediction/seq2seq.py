@@ -17,7 +17,7 @@ from lstmapps.nn import Seq2SeqNetwork
 from lstmapps.nn.shortlist import Shortlisted
 from lstmapps.package import Package
 from lstmapps.prediction.results import Attended, Piece, Prediction
-from lstmapps.search import Constraints, Hypothesis, Search, search
+from lstmapps.search import Constraints, Ensemble, Hypothesis, Search, search
 from lstmapps.text import Normalisation, Vocabulary
 
 _DECODERS: dict[str, dict[str, Any]] = {
@@ -32,6 +32,7 @@ class Seq2SeqPredictor:
     """Searches the decoder's outputs.
 
     source_vocabulary: of inputs that are texts, so that words written can be told from what words they come.
+    shortlist: see `Decoding`. others: networks of the same vocabularies that write together with the first.
     """
 
     network: Seq2SeqNetwork
@@ -40,6 +41,7 @@ class Seq2SeqPredictor:
     search: Search
     constraints: Constraints
     shortlist: bool = False
+    others: Sequence[Seq2SeqNetwork] = ()
 
     @classmethod
     def of(
@@ -52,6 +54,7 @@ class Seq2SeqPredictor:
         must_not: Sequence[str],
         prefix: str,
         shortlist: bool,
+        others: Sequence[Seq2SeqNetwork],
     ) -> Seq2SeqPredictor:
         """Return the predictor of a package, by its own settings unless told otherwise.
 
@@ -72,6 +75,8 @@ class Seq2SeqPredictor:
             wanted = Search(**{**own, **_DECODERS[name], **settings})
         except (ValueError, TypeError) as error:
             raise UserError(f"this cannot be searched for: {error}") from None
+        if not all(must) or not all(must_not):
+            raise UserError("a text that must, or must not, come is empty; leave it out")
         phrases = _Phrases(package)
         constraints = Constraints(
             phrases(prefix), [phrases(text) for text in must], [phrases(text) for text in must_not]
@@ -79,7 +84,7 @@ class Seq2SeqPredictor:
         read = package.source_vocabulary or package.vocabulary
         if shortlist and network.shortlist is None:
             raise UserError(f"{package.config['name']} was trained without a shortlist; leave it out")
-        return cls(network, package.vocabulary, read, wanted, constraints, shortlist)
+        return cls(network, package.vocabulary, read, wanted, constraints, shortlist, others)
 
     @torch.inference_mode()
     def predict(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
@@ -95,11 +100,10 @@ class Seq2SeqPredictor:
         predictions = [Prediction(sample, "", 0.0) for sample in samples]
         if not len(there):
             return predictions
-        memory, steps = self.network.encode(x[there], lengths[there])
         some = [samples[row] for row in there.tolist()]
         seeds = [crc32(sample.id.encode("utf-8", "surrogatepass")) for sample in some]
         try:
-            found = self._search(x[there], memory, steps, seeds)
+            found = self._search(x[there], lengths[there], seeds)
         except ValueError as error:
             raise UserError(f"{some[0].id}: {error}") from None
         for row, sample, hypotheses, symbols in zip(there.tolist(), some, found, x[there], strict=True):
@@ -108,19 +112,22 @@ class Seq2SeqPredictor:
             predictions[row] = self._prediction(sample, hypotheses, symbols[: int(lengths[row])])
         return predictions
 
-    def _search(self, x: Tensor, memory: Tensor, steps: Tensor, seeds: Sequence[int]) -> list[list[Hypothesis]]:
+    def _search(self, x: Tensor, lengths: Tensor, seeds: Sequence[int]) -> list[list[Hypothesis]]:
         """Search all symbols, or those of the shortlist that may stand for any of x."""
-        asked = self.constraints
+        asked, networks = self.constraints, [self.network, *self.others]
+        encoded = [network.encode(x, lengths) for network in networks]
+        memory, steps = [each for each, _ in encoded], encoded[0][1]
         if not self.shortlist or self.network.shortlist is None:
-            return search(self.network.decoder, memory, steps, self.search, [asked] * len(seeds), seeds)
+            decoder = Ensemble([network.decoder for network in networks])
+            return search(decoder, memory, steps, self.search, [asked] * len(seeds), seeds)
         phrases = [asked.prefix, *asked.must, *asked.must_not]
         also = torch.tensor([symbol for phrase in phrases for symbol in phrase], dtype=torch.long, device=x.device)
         symbols, allowed = self.network.shortlist.symbols(x[:, :, 0], also)
         places = {symbol: place for place, symbol in enumerate(symbols.tolist())}
         prefix, *others = (tuple(places[symbol] for symbol in phrase) for phrase in phrases)
         within = Constraints(prefix, others[: len(asked.must)], others[len(asked.must) :])
-        decoder = Shortlisted(self.network.decoder, symbols, allowed)
-        found = search(decoder, memory, steps, self.search, [within] * len(seeds), seeds)
+        shortlisted = Ensemble([Shortlisted(network.decoder, symbols, allowed) for network in networks])
+        found = search(shortlisted, memory, steps, self.search, [within] * len(seeds), seeds)
         return [
             [replace(each, symbols=tuple(symbols[list(each.symbols)].tolist())) for each in hypotheses]
             for hypotheses in found
@@ -128,6 +135,9 @@ class Seq2SeqPredictor:
 
     def known(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
         """Return what was looked at for each word of known texts, how probable it is, and the score of each text."""
+        for sample, length in zip(samples, lengths.tolist(), strict=True):
+            if not length:
+                raise UserError(f"{sample.id} is empty; there is nothing that its text could be of")
         symbols = [torch.tensor([0, *self.vocabulary.encode(sample.text or "")], device=x.device) for sample in samples]
         before = torch.nn.utils.rnn.pad_sequence(symbols, batch_first=True)
         memory, steps = self.network.encode(x, lengths)
@@ -192,7 +202,10 @@ class _Phrases:
         self.normalisation = Normalisation(**package.config["normalisation"])
 
     def __call__(self, text: str) -> tuple[int, ...]:
-        text = self.normalisation(text)
+        normal = self.normalisation(text)
+        if text and not normal:
+            raise UserError(f"{text!r} is no text that could be asked for; leave it out")
+        text = normal
         if unknown := self.vocabulary.unknown(text):
             raise UserError(f"{text!r} has symbols that the model does not write: {' '.join(map(repr, unknown))}")
         return tuple(self.vocabulary.encode(text))

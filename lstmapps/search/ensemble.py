@@ -25,7 +25,10 @@ class Ensemble:
         return tuple(d.init_state(each, lengths) for d, each in zip(self.decoders, memory, strict=True))
 
     def step(self, tokens: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...], Tensor]:
-        """Return the log of the mean probability as logits."""
+        """Return the log of the mean probability as logits; of one decoder alone, its own logits."""
+        if len(self.decoders) == 1:
+            logits, after, attention = self.decoders[0].step(tokens, state[0])
+            return logits, (after,), attention
         results = [decoder.step(tokens, each) for decoder, each in zip(self.decoders, state, strict=True)]
         logs = torch.stack([logits.float().log_softmax(dim=1) for logits, _, _ in results])
         attention = torch.stack([attended for _, _, attended in results]).mean(dim=0)

@@ -49,32 +49,27 @@ class Search:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("beam", "n_best", "block_ngrams", "shortest", "longest", "top_k", "groups", "seed"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is a whole number, not {getattr(self, name)!r}")
         if not 1 <= self.beam <= _WIDEST:
             raise ValueError(f"a beam is 1 to {_WIDEST} wide, not {self.beam}")
         if not 1 <= self.n_best <= (_WIDEST if self.sample else self.beam):
             raise ValueError(f"n_best must lie between 1 and the beam of {self.beam}, not {self.n_best}")
         if self.length_penalty not in ("none", "average", "wu"):
             raise ValueError(f"there is no length penalty {self.length_penalty!r}; choose none, average or wu")
-        whole = (
-            self.beam,
-            self.n_best,
-            self.block_ngrams,
-            self.shortest,
-            self.longest,
-            self.top_k,
-            self.groups,
-            self.seed,
-        )
-        if not all(isinstance(number, int) for number in whole):
-            raise ValueError(f"counts and lengths of a search are whole numbers, unlike {self}")
+        for name in ("block_ngrams", "shortest", "longest", "top_k", "coverage", "diversity"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
         if max(self.shortest, self.longest) > _LONGEST:
-            raise ValueError(f"a text has at most {_LONGEST} symbols, unlike {self}")
-        if min(self.block_ngrams, self.shortest, self.longest, self.top_k, self.coverage) < 0:
-            raise ValueError(f"lengths, counts and weights of a search are 0 or more, unlike {self}")
+            raise ValueError(f"a text has at most {_LONGEST} symbols, not {max(self.shortest, self.longest)}")
         if self.longest and self.shortest > self.longest:
             raise ValueError(f"the shortest text, {self.shortest}, is longer than the longest, {self.longest}")
-        if self.temperature <= 0.0 or self.repetition <= 0.0 or not 0.0 < self.top_p <= 1.0:
-            raise ValueError(f"temperature, repetition and top_p are above 0, top_p at most 1, unlike {self}")
+        for name in ("temperature", "repetition", "top_p"):
+            if getattr(self, name) <= 0.0:
+                raise ValueError(f"{name} is above 0, not {getattr(self, name)}")
+        if self.top_p > 1.0:
+            raise ValueError(f"top_p is at most 1, not {self.top_p}")
         if not 1 <= self.groups <= self.beam or self.beam % self.groups:
             raise ValueError(f"{self.groups} groups do not divide a beam of {self.beam}")
 

@@ -146,6 +146,15 @@ def test_what_a_search_is_asked_for_is_kept(numbers, capsys):
     assert len(read("--search.shortest", "9", "--search.longest", "9")) >= 9
 
 
+def test_a_folder_of_results_has_a_file_for_each_file_of_sentences(numbers, capsys, tmp_path):
+    (tmp_path / "one.txt").write_text("dreißig\n\nsiebzig\n")
+    (tmp_path / "two.txt").write_text("siebzig")
+    given = [tmp_path / "one.txt", tmp_path / "two.txt", "dreißig/siebzig " * 90]
+    call(capsys, "predict", numbers, *given, "--output", f"{tmp_path / 'out'}/")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.txt", "sentences.txt", "two.txt"]
+    assert (tmp_path / "out" / "one.txt").read_text() == "thirty\n\nseventy\n"
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
@@ -158,6 +167,12 @@ def test_what_a_search_is_asked_for_is_kept(numbers, capsys):
         (["--must", "thirty", "--must-not", "thirty"], "holds what must not"),
         (["--must", "thirty eleven two", "--search.longest=1"], "does not fit"),
         (["--trainer.max_epochs=3"], "unrecognised argument"),
+        (["--n-best", "0"], "ask for 1 or more"),
+        (["--n-best", "2", "--decoder", "greedy"], "greedy reading gives one text"),
+        (["--search.temperature=-1"], "temperature is above 0, not -1"),
+        (["--must", ""], "is empty; leave it out"),
+        (["--microphone"], "no use for a microphone"),
+        (["--device", "cuda:9"], "the device cuda:9 cannot be used"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -203,6 +218,11 @@ def test_right_pairs_score_above_wrong_ones(numbers, capsys, tmp_path):
     assert float(right.partition("\t")[0]) > float(wrong.partition("\t")[0])
     assert bad.startswith("\t")
     assert json.loads(summary)["failed"] == 1
+    (tmp_path / "empty.tsv").write_text("\tthirty\n")
+    for command in (["score", str(numbers), str(tmp_path / "empty.tsv")],
+                    ["align", str(numbers), "--input", str(tmp_path / "empty.tsv")]):  # fmt: skip
+        assert main(command) == 1
+        assert "is empty; there is nothing that its text could be of" in capsys.readouterr().err
     assert "does not know: '日' '本'" in printed.err
     (known,) = Model.load(numbers).score([next(iter(Model.load(numbers).samples([str(tmp_path / "x.tsv")])))])
     assert known.text == "thirty"
@@ -230,6 +250,18 @@ def test_a_shortlist_writes_the_same(numbers, capsys):
     table = Model.load(numbers).network.shortlist.table
     assert table.any()
     assert table.dtype == torch.int32
+
+
+def test_models_write_together(numbers, capsys, tmp_path):
+    assert call(capsys, "predict", numbers, "dreißig", "--ensemble", numbers) == "thirty\n"
+    noise = Model.load(numbers)
+    with torch.no_grad():
+        noise.network.decoder.output.bias[noise.vocabulary.encode("thirty")] -= 1000
+    (alone,) = noise.predict(["dreißig"])
+    (together,) = noise.predict(["dreißig"], ensemble=[Model.load(numbers)], shortlist=True)
+    assert alone.text != together.text == "thirty"
+    assert main(["predict", str(numbers), "x", "--ensemble", "handwriting/digits"]) == 1
+    assert "other vocabularies" in capsys.readouterr().err
 
 
 def test_weights_of_eight_bits_read_the_same_and_are_not_for_ctc(numbers, capsys):

@@ -42,14 +42,17 @@ class Translation(Domain):
         return read_source(source, self.source, self.target, self.columns)
 
     def measure(self, sample: Sample) -> Sample:
-        return replace(sample, size=max(1, len(self.load(sample)) // 4))  # a guess; its symbols are counted later
+        text = str(sample.source)
+        if (count := len(text.split())) > self.longest:
+            print(f"{sample.id} has {count:,} words; only the first {self.longest} are translated", file=sys.stderr)
+        return replace(sample, size=1 + min(len(text), 20 * self.longest) // 4)  # a guess; symbols are counted later
 
     def load(self, sample: Sample) -> str:
-        words = str(sample.source).split()
-        if len(words) > self.longest:
-            message = f"{sample.id} has {len(words):,} words; only the first {self.longest} are translated"
-            print(message, file=sys.stderr)
-        return " ".join(words[: self.longest])
+        return " ".join(str(sample.source).split()[: self.longest])
+
+    def origin(self, sample: Sample) -> str:
+        file, _, number = sample.id.rpartition(":")
+        return file if file and number.isdecimal() else "sentences"
 
     def groups(self, samples: Sequence[Sample], pattern: str) -> list[str]:
         return families(samples)

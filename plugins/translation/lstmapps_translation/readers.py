@@ -43,8 +43,10 @@ def _read(source: str, read: str, written: str, columns: Sequence[str]) -> Itera
     except (OSError, ValueError):  # a text that is no possible file name
         there, folder = False, False
     if not there:
-        if path.suffix.lower() in _FILES or folder:
-            raise UserError(f"{path} does not exist or is a folder; name a file, or give a sentence")
+        if folder:
+            raise UserError(f"{path} is a folder; name the files in it, or give a sentence")
+        if path.suffix.lower() in _FILES:
+            raise UserError(f"{path} does not exist; check the path, or give a sentence")
         yield Sample(source, source)
         return
     stem = path.with_suffix("") if path.suffix.lower() in _PACKED else path
@@ -83,7 +85,10 @@ def _parallel(
     for left, right in zip_longest(lines, others):
         if left is None or right is None:
             longer, shorter = (other, name) if left is None else (name, other)
-            raise UserError(f"{longer} has more lines than {shorter}; line n of one translates line n of the other")
+            count = (left or right or (1, ""))[0] - 1
+            raise UserError(
+                f"{longer} has more lines than the {count} of {shorter}; line n of one translates line n of the other"
+            )
         yield _sample(f"{name}:{left[0]}", left[1], right[1])
 
 
@@ -107,7 +112,8 @@ def _json_sample(read: str, written: str, place: str, entry: dict[str, Any]) -> 
     pair = entry.get("translation") if isinstance(entry.get("translation"), dict) else entry
     texts = [next((pair[key] for key in keys if key in pair), None) for keys in (("source", read), ("target", written))]
     if not isinstance(texts[0], str) or not isinstance(texts[1], str | None):
-        raise UserError(f"{place} has no text `source` (or `{read}`), or a `target` that is none; mend the line")
+        names = " or ".join(dict.fromkeys((f"`source`, `{read}`").split(", ")))
+        raise UserError(f"{place} has no text {names}, or a translation that is no text; mend the line")
     return Sample(place, texts[0], texts[1])
 
 

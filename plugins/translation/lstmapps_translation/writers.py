@@ -27,6 +27,8 @@ def write_html(predictions: Iterable[Prediction], file: TextIO) -> None:
         f'<!doctype html>\n<html>\n<meta charset="utf-8">\n<title>Translations</title>\n<style>{_STYLE}</style>\n'
     )
     for prediction in predictions:
+        if not prediction.text:
+            continue
         attended = prediction.attended or Attended([], [], [])
         file.write(f"<h2>{escape(prediction.text)}</h2>\n")
         file.write(f'<p class="soft">{escape(str(prediction.sample.source))} ')

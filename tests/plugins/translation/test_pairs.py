@@ -89,5 +89,5 @@ def test_numbers_of_one_part_stand_in_no_other_and_say_what_is_wanted():
 
 def test_of_a_text_that_is_too_long_the_beginning_is_translated(capsys):
     domain = Translation(longest=5)
-    assert domain.load(Sample("x:7", "a b c d e f")) == "a b c d e"
+    assert domain.load(domain.measure(Sample("x:7", "a b c d e f"))) == "a b c d e"
     assert "x:7 has 6 words; only the first 5 are translated" in capsys.readouterr().err
