@@ -77,6 +77,10 @@ class _Row:
     seed: int
     found: list[Hypothesis] = field(default_factory=list)
 
+    def lacks(self, count: int) -> bool:
+        """Tell whether fewer texts than that were found."""
+        return len(self.found) < count
+
     def best(self, count: int) -> list[Hypothesis]:
         """Return the best texts, each once: groups of a beam may have found the same."""
         distinct = {each.symbols: each for each in sorted(self.found, key=lambda each: each.score)}
@@ -121,9 +125,8 @@ class _Beams:
         here = torch.arange(count, device=logs.device).unsqueeze(1)
         gained = logs[here, parents, symbols]
         score = (self.score[here, parents] + gained).masked_fill(symbols == END, NEVER)
-        enough = width if not self.settings.sample else count * width * 2
         alive = (score > NEVER).any(dim=1).tolist()
-        going = [row for row in range(count) if alive[row] and len(self.rows[row].found) < enough]
+        going = [row for row in range(count) if alive[row] and (self.settings.sample or self.rows[row].lacks(width))]
         chosen = torch.tensor(going, dtype=torch.long, device=logs.device)
         here, parents = chosen.unsqueeze(1), parents[chosen]
         self.rows = [self.rows[row] for row in going]
