@@ -53,7 +53,7 @@ def attention(read: Sequence[str], written: Sequence[str], weights: Sequence[Seq
     """Draw the weights (written, read) by which each word written looked at the words read: the darker the more."""
     with matplotlib.rc_context(_STYLE):
         beside, above = (0.12 * max(map(len, words), default=1) for words in (written, read))
-        size = (0.5 + beside + 0.3 * len(read), 0.5 + above + 0.3 * len(written))
+        size = (0.4 + beside + 0.24 * len(read), 0.4 + above + 0.24 * len(written))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         axes.pcolormesh(np.asarray(weights), cmap="Blues", vmin=0.0, vmax=1.0, edgecolors="none")
