@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lstmapps import package as packages
 from lstmapps import streaming
+from lstmapps.building import build_network, construct, weights_of
 from lstmapps.data.domain import Domain
 from lstmapps.data.inputs import Inputs
 from lstmapps.data.samples import Sample, distinct, pad
@@ -54,7 +55,7 @@ class Model:
         """
         folder = packages.package_folder(name)
         package = packages.read(folder)
-        network = packages.build_network(package, folder)
+        network = build_network(package.config["network"], package.weights, folder)
         usual = "cuda" if torch.cuda.is_available() and not int8 else "cpu"
         read = package.source_vocabulary or package.vocabulary
         if not network.fits(len(package.vocabulary), len(read)):
@@ -68,7 +69,7 @@ class Model:
             ) from None
         if int8:
             _quantise(network, str(name))
-        domain = packages.construct(package.config["domain"])
+        domain = construct(package.config["domain"])
         if not isinstance(domain, Domain):
             raise UserError(f"{folder / 'config.yaml'}: {type(domain).__name__} is no domain; copy the package again")
         return cls(replace(package, weights={}), network, domain)
@@ -111,7 +112,7 @@ class Model:
         """Write the model as a package, whole or not at all; raises UserError for one with weights of eight bits."""
         if getattr(self.network, "quantised", False):
             raise UserError(f"{self.name} has weights of eight bits, which are not kept; load it without int8")
-        weights = {name: value.cpu() for name, value in packages.weights_of(self.network).items()}
+        weights = {name: value.cpu() for name, value in weights_of(self.network).items()}
         packages.write(replace(self.package, weights=weights), Path(folder))
 
     def predict(
@@ -185,7 +186,7 @@ class Model:
         if name not in inspect.signature(type(self.domain)).parameters:
             raise UserError(f"{self.name} has no {name} that could be set; leave it out")
         try:
-            self.domain = packages.construct({**self.config["domain"], "init_args": arguments})
+            self.domain = construct({**self.config["domain"], "init_args": arguments})
         except UserError as error:
             raise UserError(f"{self.name} does not take the {name} {value!r} ({error})") from None
 

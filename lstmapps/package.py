@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,9 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
+from lstmapps.building import WEIGHTS, refuse_foreign_classes
 from lstmapps.confidence import Calibration
 from lstmapps.errors import UserError, escaped
 from lstmapps.language_model import ArpaFile
@@ -34,7 +32,6 @@ _HUB = "hf://"
 _MOST_CONFIG = 1 << 20  # bytes; ours have three thousand
 _WIDEST_BEAM = 1000
 _DEEPEST = 50
-_SHARED = 8  # parameters that a network may make before it shares those of others
 _OPENING = (
     yaml.FlowSequenceStartToken,
     yaml.FlowMappingStartToken,
@@ -46,7 +43,7 @@ LANGUAGE_MODEL = "language_model.arpa.gz"
 VOCABULARY, SOURCE_VOCABULARY = "vocabulary.json", "source_vocabulary.json"
 FILES = (
     "config.yaml",
-    "weights.safetensors",
+    WEIGHTS,
     VOCABULARY,
     pieces_path(Path(VOCABULARY)).name,
     SOURCE_VOCABULARY,
@@ -113,7 +110,7 @@ def read(folder: Path) -> Package:
     config = _read_config(folder / "config.yaml")
     vocabulary = _read_vocabulary(folder / VOCABULARY)
     read_in = _read_vocabulary(folder / SOURCE_VOCABULARY) if (folder / SOURCE_VOCABULARY).exists() else None
-    weights = _read_weights(folder / "weights.safetensors")
+    weights = _read_weights(folder / WEIGHTS)
     results = _read_results(folder / "results.json")
     language_model = None
     if "language_model" in config.get("decoder", {}):
@@ -139,7 +136,7 @@ def write(package: Package, folder: Path) -> None:
             partial / "config.yaml", yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
         )
         half = {name: _halved(value).contiguous() for name, value in package.weights.items()}
-        (partial / "weights.safetensors").write_bytes(save(half))
+        (partial / WEIGHTS).write_bytes(save(half))
         package.vocabulary.save(partial / VOCABULARY)
         if package.source_vocabulary is not None:
             package.source_vocabulary.save(partial / SOURCE_VOCABULARY)
@@ -190,129 +187,10 @@ def model_card(package: Package) -> str:
     return "\n".join(lines)
 
 
-def construct(description: dict[str, Any]) -> Any:
-    """Build the object that `{class_path, init_args}` describes, nested descriptions first.
-
-    Raises UserError, before anything is imported, for a class outside `allowed_packages()`.
-    """
-    refuse_foreign_classes(description, allowed_packages())
-    return _construct(description)
-
-
-def build_network(package: Package, folder: Path) -> Any:
-    """Build a package's network and fill it; raises UserError if its weights are those of another.
-
-    It is first built on torch's meta device, which takes no memory, and given up as soon as it has more
-    parameters than there are weights.
-    """
-    description, file = package.config["network"], folder / "weights.safetensors"
-    trial = None
-    try:
-        with torch.device("meta"), _no_more_than(package.weights, file):
-            trial = construct(description)
-    except _TooLarge:
-        raise
-    except UserError:  # of a class that cannot be built there; a fault of its own comes again below
-        pass
-    if isinstance(trial, nn.Module):
-        _check_shapes(trial, package.weights, file)
-    with _no_more_than(package.weights, file):
-        network = construct(description)
-    if not isinstance(network, nn.Module):
-        raise UserError(f"{folder / 'config.yaml'}: {description['class_path']} is no network; copy the package again")
-    _check_shapes(network, package.weights, file)
-    own = network.state_dict()
-    given = {name: value.to(own[name].dtype) for name, value in package.weights.items()}
-    network.load_state_dict(given, strict=False)  # what is shared stands in the weights once
-    return network
-
-
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """Return the state of a network by its names; what several places share stands once, by the first of them."""
-    seen: set[int] = set()
-    weights = {}
-    for name, value in network.state_dict(keep_vars=True).items():
-        if id(value) not in seen:
-            seen.add(id(value))
-            weights[name] = value.detach()
-    return weights
-
-
 def _read_vocabulary(path: Path) -> Vocabulary:
     _bounded_size(path)
     _bounded_size(pieces_path(path))
     return Vocabulary.load(path)
-
-
-def _check_shapes(network: nn.Module, weights: dict[str, Tensor], file: Path) -> None:
-    """Raise UserError on a missing or surplus tensor or a wrong shape."""
-    expected = weights_of(network)
-    if missing := sorted(set(expected) - set(weights)):
-        raise UserError(f"{file} lacks {missing[0]}; it belongs to another model, copy the package again")
-    if surplus := sorted(set(weights) - set(expected)):
-        raise UserError(f"{file} holds {surplus[0]}, unknown to this model; copy the package again")
-    for name, value in expected.items():
-        if weights[name].shape != value.shape:
-            have, want = tuple(weights[name].shape), tuple(value.shape)
-            raise UserError(f"{file}: {name} has the shape {have}, not {want}; copy the package again")
-
-
-class _TooLarge(UserError):
-    """A network that is larger than its weights."""
-
-
-@contextmanager
-def _no_more_than(weights: dict[str, Tensor], file: Path) -> Iterator[None]:
-    """Stop the building of a network that has more parameters than there are weights, or larger ones."""
-    left, largest = [len(weights) + _SHARED], max((weight.numel() for weight in weights.values()), default=0)
-
-    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is not None:
-            left[0] -= 1
-            if left[0] < 0 or parameter.numel() > largest:
-                raise _TooLarge(f"{file} is smaller than the network of config.yaml; copy the package again")
-
-    hook = nn.modules.module.register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def refuse_foreign_classes(value: Any, allowed: set[str]) -> None:
-    if isinstance(value, dict):
-        class_path = value.get("class_path")
-        if class_path is not None and str(class_path).partition(".")[0] not in allowed:
-            raise UserError(
-                f"the class {class_path} lies outside lstmapps and its installed plugins and is not loaded; "
-                "install the plugin it belongs to, or do not use this model"
-            )
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            refuse_foreign_classes(item, allowed)
-
-
-def _construct(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_construct(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "class_path" not in value:
-        return {key: _construct(item) for key, item in value.items()}
-    module, _, name = value["class_path"].rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        raise UserError(f"there is no class {value['class_path']}; update lstmapps and its plugins") from None
-    if not isinstance(found, type) or found.__module__.partition(".")[0] != module.partition(".")[0]:
-        raise UserError(f"{value['class_path']} is not a class of that package and is not called")
-    try:
-        return found(**_construct(value.get("init_args") or {}))
-    except UserError:
-        raise
-    except Exception as error:  # whatever arguments of another kind, or size, lead to
-        raise UserError(f"{value['class_path']} cannot be built as described ({error})") from None
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 
 from lstmapps import package as packages
+from lstmapps.building import weights_of
 from lstmapps.data import Sample, SequenceData
 from lstmapps.errors import UserError
 from lstmapps.package import Package
@@ -102,7 +103,7 @@ def train(
             "seconds": round(history.seconds()),
             "torch": torch.__version__,
         }
-        weights = {name: value.detach().cpu() for name, value in packages.weights_of(task.network).items()}
+        weights = {name: value.detach().cpu() for name, value in weights_of(task.network).items()}
         read = data.source_vocabulary
         package = Package(
             run.config,
