@@ -1,7 +1,8 @@
 """From a network and padded batches of inputs to predictions, and how these are written."""
 
+from lstmapps.prediction.decoding import Decoding
 from lstmapps.prediction.formats import FORMATS, Format, as_json, write_jsonl, write_text
-from lstmapps.prediction.predictor import Decoding, Predictor, predictor
+from lstmapps.prediction.predictor import Predictor, predictor
 from lstmapps.prediction.results import Attended, Failure, Piece, Prediction, prediction_of, words_of
 
 __all__ = [

@@ -18,6 +18,7 @@ from lstmapps.language_model import CharacterFusion, HotWords, Together, WordFus
 from lstmapps.nn import CTCNetwork
 from lstmapps.package import Package
 from lstmapps.prediction.blocks import encoded
+from lstmapps.prediction.decoding import Decoding
 from lstmapps.prediction.results import Piece, Prediction, prediction_of
 from lstmapps.text import Normalisation, Vocabulary
 
@@ -41,15 +42,16 @@ class CTCPredictor:
     language_model: LanguageModel | None = None
 
     @classmethod
-    def of(
-        cls, package: Package, network: CTCNetwork, decoder: str | None, n_best: int, hot_words: Sequence[str]
-    ) -> CTCPredictor:
+    def of(cls, package: Package, network: CTCNetwork, asked: Decoding) -> CTCPredictor:
         """Return the predictor of a package, by its own decoder unless told otherwise or more is asked for.
 
-        Raises UserError if the network has no such decoder, or cannot favour the words.
+        Raises UserError if the network has no such decoder, or cannot do what is asked.
         """
         settings, vocabulary, name = package.config["decoder"], package.vocabulary, package.config["name"]
-        decoder = decoder or ("beam" if n_best > 1 or hot_words else settings["name"])
+        if any((asked.search, asked.must, asked.must_not, asked.prefix, asked.shortlist, asked.ensemble)):
+            raise UserError(f"{name} reads by CTC, which has no such search; leave its settings out")
+        n_best, hot_words = asked.n_best, asked.hot_words
+        decoder = asked.decoder or ("beam" if n_best > 1 or hot_words else settings["name"])
         calibration = Calibration(*package.config.get("confidence", {}).get("character", (1.0, 0.0)))
         if decoder in network.heads:
             return cls(network, vocabulary, calibration, decoder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from zlib import crc32
@@ -16,6 +16,7 @@ from lstmapps.errors import UserError, did_you_mean
 from lstmapps.nn import Seq2SeqNetwork
 from lstmapps.nn.shortlist import Shortlisted
 from lstmapps.package import Package
+from lstmapps.prediction.decoding import Decoding
 from lstmapps.prediction.results import Attended, Piece, Prediction
 from lstmapps.search import Constraints, Ensemble, Hypothesis, Search, search
 from lstmapps.text import Normalisation, Vocabulary
@@ -44,47 +45,25 @@ class Seq2SeqPredictor:
     others: Sequence[Seq2SeqNetwork] = ()
 
     @classmethod
-    def of(
-        cls,
-        package: Package,
-        network: Seq2SeqNetwork,
-        decoder: str | None,
-        settings: Mapping[str, Any],
-        must: Sequence[str],
-        must_not: Sequence[str],
-        prefix: str,
-        shortlist: bool,
-        others: Sequence[Seq2SeqNetwork],
-    ) -> Seq2SeqPredictor:
+    def of(cls, package: Package, network: Seq2SeqNetwork, asked: Decoding) -> Seq2SeqPredictor:
         """Return the predictor of a package, by its own settings unless told otherwise.
 
-        settings: those of `lstmapps.search.Search`. Raises UserError for what cannot be searched for.
+        Raises UserError for what cannot be searched for.
         """
-        own = dict(package.config["decoder"])
-        name = decoder or str(own.pop("name", "beam"))
-        own.pop("name", None)
-        if name not in _DECODERS:
-            raise UserError(f"{package.config['name']} has no {name}; choose {', '.join(_DECODERS)}")
-        if name == "greedy" and settings.get("n_best", 1) > 1:
-            raise UserError("greedy reading gives one text; take the decoder beam, or sample, for more")
-        known = [field.name for field in fields(Search)]
-        for setting in settings:
-            if setting not in known:
-                raise UserError(f"a search has no setting {setting!r}{did_you_mean(setting, known)}")
-        try:
-            wanted = Search(**{**own, **_DECODERS[name], **settings})
-        except (ValueError, TypeError) as error:
-            raise UserError(f"this cannot be searched for: {error}") from None
-        if not all(must) or not all(must_not):
+        name = package.config["name"]
+        if asked.hot_words:
+            raise UserError(f"{name} has no hot words; name texts that must come instead")
+        if asked.shortlist and network.shortlist is None:
+            raise UserError(f"{name} was trained without a shortlist; leave it out")
+        if not all(asked.must) or not all(asked.must_not):
             raise UserError("a text that must, or must not, come is empty; leave it out")
         phrases = _Phrases(package)
         constraints = Constraints(
-            phrases(prefix), [phrases(text) for text in must], [phrases(text) for text in must_not]
+            phrases(asked.prefix), [phrases(text) for text in asked.must], [phrases(text) for text in asked.must_not]
         )
         read = package.source_vocabulary or package.vocabulary
-        if shortlist and network.shortlist is None:
-            raise UserError(f"{package.config['name']} was trained without a shortlist; leave it out")
-        return cls(network, package.vocabulary, read, wanted, constraints, shortlist, others)
+        wanted = _settings(package, asked)
+        return cls(network, package.vocabulary, read, wanted, constraints, asked.shortlist, asked.ensemble)
 
     @torch.inference_mode()
     def predict(self, x: Tensor, lengths: Tensor, samples: Sequence[Sample]) -> list[Prediction]:
@@ -192,6 +171,30 @@ class Seq2SeqPredictor:
             return [], []
         texts = [self.source_vocabulary.text_of(symbol) if symbol else "⁇" for symbol in x[:, 0].tolist()]
         return _words(texts)
+
+
+def _settings(package: Package, asked: Decoding) -> Search:
+    """Return how a decoder is searched: by the package's settings, those that its name stands for, those asked for."""
+    own = dict(package.config["decoder"])
+    usual = own.pop("name", "beam")
+    decoder = asked.decoder or usual
+    if decoder not in _DECODERS:
+        raise UserError(f"{package.config['name']} has no {decoder}; choose {', '.join(_DECODERS)}")
+    settings = dict(asked.search)
+    if asked.n_best > 1:
+        if decoder == "greedy":
+            raise UserError("greedy reading gives one text; take the decoder beam, or sample, for more")
+        settings["n_best"] = asked.n_best
+        if decoder == "beam":
+            settings.setdefault("beam", max(asked.n_best, own.get("beam", 1)))
+    known = [field.name for field in fields(Search)]
+    for setting in settings:
+        if setting not in known:
+            raise UserError(f"a search has no setting {setting!r}{did_you_mean(setting, known)}")
+    try:
+        return Search(**{**own, **_DECODERS[decoder], **settings})
+    except (ValueError, TypeError) as error:
+        raise UserError(f"this cannot be searched for: {error}") from None
 
 
 class _Phrases:
