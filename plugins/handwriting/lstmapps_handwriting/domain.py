@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from lstmapps.data import Domain, Sample
+from lstmapps.pictures import of_array
 from lstmapps.prediction import Format
 from lstmapps_handwriting.augmentation import vary_line
-from lstmapps_handwriting.images import array_picture, line_size, line_tensor, open_line
+from lstmapps_handwriting.images import line_size, line_tensor, open_line
 from lstmapps_handwriting.readers import read_source
 from lstmapps_handwriting.writers import write_alto, write_page
 
@@ -45,7 +46,7 @@ class Handwriting(Domain):
         return line_tensor(open_line(sample), self.height)
 
     def from_array(self, array: Any) -> Tensor:
-        return line_tensor(array_picture(array), self.height)
+        return line_tensor(of_array(array, "L"), self.height)
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_line(x, self.augmentation) if self.augmentation else x

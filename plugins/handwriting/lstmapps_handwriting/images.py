@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from lstmapps import pictures
 from lstmapps.data import Sample
 from lstmapps.errors import UserError
 
@@ -24,7 +20,6 @@ _MIN_SIDE = 4  # pixels; anything smaller shows no writing
 _MAX_STEPS = 12_000  # columns after scaling; about ten lines of a page behind one another
 _MOST_PIXELS = 500_000_000  # of a page; 500 MB when it is decoded
 _PAGE_HEIGHT, _LINE_SHAPE = 500, 2.0  # a picture higher than this, and no wider than this many heights, is a page
-_ONE_AT_A_TIME = Lock()  # Pillow's limit of pixels is the whole process's
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def line_size(sample: Sample, height: int) -> tuple[int, Region]:
     if isinstance(sample.source, str | os.PathLike):
         columns, rows = picture_size(Path(sample.source))
     else:
-        columns, rows = array_picture(sample.source, sample.id).size
+        columns, rows = pictures.of_array(sample.source, "L", sample.id).size
     region: Region = (sample.region or Region(0, 0, columns, rows)).within(columns, rows)
     if 0 in (region.width, region.height):
         raise UserError(f"{sample.id} has no outline that lies in its picture; mend it in the file")
@@ -78,7 +73,7 @@ def line_size(sample: Sample, height: int) -> tuple[int, Region]:
 def open_line(sample: Sample) -> Image.Image:
     """Return the line as a grey picture, upright, transparent parts white, cut to its region."""
     if not isinstance(sample.source, str | os.PathLike):
-        picture = array_picture(sample.source, sample.id)
+        picture = pictures.of_array(sample.source, "L", sample.id)
     else:
         path = Path(sample.source)
         picture = _open(path, path.stat().st_mtime_ns if path.exists() else 0)
@@ -106,86 +101,11 @@ def line_tensor(line: Image.Image, height: int) -> Tensor:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Return width and height of a picture, upright, from its header alone."""
-    with _opened(path) as picture:
-        width, height = picture.size
-        turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation: lies on its side
-    return (height, width) if turned else (width, height)
-
-
-def array_picture(array: Any, name: str = "the picture") -> Image.Image:
-    """Return an array or tensor given in Python as a grey picture; raises UserError if it is none.
-
-    It is (height, width), or (height, width, 3 or 4) in colours; of bytes, of 16 bits, of truth values, or of
-    floating-point numbers from 0 for black to 1 for white.
-    """
-    pixels = np.asarray(array.detach().cpu() if isinstance(array, Tensor) else array)
-    colours = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
-    if pixels.size == 0 or not (pixels.ndim == 2 or colours):
-        raise UserError(f"{name} has the shape {pixels.shape}; a picture is (height, width), or with 3 colours behind")
-    if pixels.dtype.kind not in "bfu" or pixels.dtype.itemsize > 8 or pixels.dtype in (np.uint32, np.uint64):
-        raise UserError(f"{name} holds {pixels.dtype}; give uint8, uint16, or floating-point numbers from 0 to 1")
-    if pixels.dtype.kind == "b":
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    elif pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    elif pixels.dtype.kind == "f":
-        pixels = _of_floats(pixels, name)
-    return _grey(Image.fromarray(np.ascontiguousarray(pixels)))
-
-
-def _of_floats(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Return floating-point numbers from 0 to 1, to 255 or to 65535 as bytes."""
-    if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 65535:
-        raise UserError(f"{name} holds floating-point numbers that are not within 0 and 1; scale them")
-    top = next(top for top in (1.0, 255.0, 65535.0) if pixels.max() <= top)
-    return np.asarray((pixels * (255.0 / top)).round(), dtype=np.uint8)
+    with pictures.opened(path, _MOST_PIXELS) as picture:
+        return pictures.upright_size(picture)
 
 
 @lru_cache(maxsize=2)  # the lines of a page come one after another: it is decoded once
 def _open(path: Path, changed: int) -> Image.Image:
-    with _opened(path) as picture:
-        if picture.format == "JPEG":
-            picture.draft("L", picture.size)  # decodes no colours
-        ImageOps.exif_transpose(picture, in_place=True)  # without a copy of what may be a very large page
-        return _grey(picture, str(path))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture; whatever goes wrong with it inside is a UserError that names the file."""
-    try:
-        with _ONE_AT_A_TIME:
-            usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # a newspaper's page has more
-            try:
-                picture = Image.open(path)
-            finally:
-                Image.MAX_IMAGE_PIXELS = usual
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path") from None
-    except OSError:
-        raise UserError(f"{path} is not a picture that can be read; give PNG, JPEG, TIFF or WebP") from None
-    with picture:
-        if picture.width * picture.height > _MOST_PIXELS:
-            raise UserError(
-                f"{path} is {picture.width} x {picture.height} pixels, too large even for a page; cut it into lines"
-            )
-        try:
-            yield picture
-        except UserError:
-            raise
-        except Exception as error:  # Pillow raises anything on a damaged file
-            raise UserError(f"{path} is damaged ({error}); replace the file") from None
-
-
-def _grey(picture: Image.Image, name: str = "the picture") -> Image.Image:
-    if picture.mode == "F":
-        return Image.fromarray(_of_floats(np.asarray(picture), name))
-    if picture.mode.startswith("I"):  # 16 bits and more
-        pixels: Any = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if pixels.max() > 255 else 255.0
-        return Image.fromarray((pixels.clip(0, top) * (255.0 / top)).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture)
-    return picture.convert("L")
+    with pictures.opened(path, _MOST_PIXELS) as picture:
+        return pictures.decoded(picture, "L", str(path))

@@ -10,9 +10,9 @@ from typing import Any
 
 from lstmapps.data import Sample, distinct, read_json_lines, read_lines, read_table, tolerant
 from lstmapps.errors import UserError
+from lstmapps.pictures import SUFFIXES
 from lstmapps_handwriting.pages import read_page
 
-PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 _TEXT_SUFFIX = ".gt.txt"
 
 
@@ -39,7 +39,7 @@ def _read(source: str) -> Iterator[Sample]:
     suffix = path.suffix.lower()
     if path.is_dir():
         yield from _folder(path)
-    elif suffix not in PICTURES and not path.exists():
+    elif suffix not in SUFFIXES and not path.exists():
         raise UserError(f"{path} does not exist; check the path")
     elif suffix in {".tsv", ".txt"}:
         yield from read_table(path)
@@ -62,7 +62,7 @@ def _folder(folder: Path) -> Iterator[Sample]:
             yield from tolerant(str(page), read_page(page))
         if pages:
             return
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise UserError(f"{folder} holds no pictures (PNG, JPEG, TIFF, WebP) and no PAGE or ALTO; check the path")
     for picture in pictures:
