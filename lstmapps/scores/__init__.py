@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lstmapps.errors import UserError, did_you_mean
 from lstmapps.scores.bleu import BLEU
+from lstmapps.scores.captions import BLEUn, CIDEr, RougeL, distinct
 from lstmapps.scores.chrf import ChrF
 from lstmapps.scores.match import ExactMatch
 from lstmapps.scores.rates import EditCounts, ErrorRate, edit_counts
@@ -18,6 +19,10 @@ SCORES: dict[str, Score] = {
         BLEU("bleu"),
         BLEU("bleu_lc", lowercase=True),
         ChrF(),
+        *(BLEUn(n) for n in (1, 2, 3, 4)),
+        RougeL(),
+        CIDEr(clipped=False),
+        CIDEr(clipped=True),
     )
 }
 """Every score that a recipe can name."""
@@ -41,12 +46,16 @@ def scores_named(names: Sequence[str]) -> list[Score]:
 __all__ = [
     "BLEU",
     "SCORES",
+    "BLEUn",
+    "CIDEr",
     "ChrF",
     "EditCounts",
     "ErrorRate",
     "ExactMatch",
     "Measured",
+    "RougeL",
     "Score",
+    "distinct",
     "edit_counts",
     "measure",
     "score_named",

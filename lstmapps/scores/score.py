@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ class Score(ABC):
     @property
     def signature(self) -> str:
         return ""
+
+    def over(self, references: Sequence[Sequence[str]]) -> Self:
+        """Return the score of texts with these references, where it depends on all of them."""
+        return self
 
     @abstractmethod
     def statistics(self, references: Sequence[str], hypothesis: str) -> Sequence[float]:
@@ -100,6 +104,7 @@ def measure(
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses")
+    score = score.over(references)
     statistics = np.array([score.statistics(r, h) for r, h in zip(references, hypotheses, strict=True)], np.float64)
     sums = statistics.sum(axis=0)
     value = score.value(sums) if len(statistics) else float("nan")

@@ -1,6 +1,7 @@
 """Scores: what they count, and the intervals around them."""
 
 import math
+import random
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmapps.errors import UserError
-from lstmapps.scores import SCORES, edit_counts, measure, score_named
+from lstmapps.scores import SCORES, distinct, edit_counts, measure, score_named
 
 
 def measured(name, references, hypotheses):
@@ -88,7 +89,8 @@ def test_every_score_knows_which_way_is_better(name):
     assert score.better(right, wrong)
     assert not score.better(wrong, right)
     assert score.better(wrong, score.worst)
-    assert score.sign * score.of(["ab"], "ab") > score.sign * score.of(["ab"], "xy")
+    known = score.over([["ab"], ["xy"]])
+    assert score.sign * known.of(["ab"], "ab") > score.sign * known.of(["ab"], "xy")
     assert score.of(texts[:1], texts[0]) == measured(name, texts[:1], texts[:1]).value
     json = measured(name, texts, texts).as_json()
     assert (json["unit"], json["higher_is_better"]) == (score.unit, score.higher_is_better)
@@ -98,10 +100,8 @@ def test_every_score_knows_which_way_is_better(name):
 def test_the_interval_is_that_of_drawing_the_texts_themselves(name):
     references, hypotheses = ["ab cd", "ef", "gh i", "j"], ["ab cd", "e", "gh x i", "z"]
     draws = np.random.default_rng(0).integers(0, 4, size=(1000, 4))
-    values = [
-        measure(score_named(name), [[references[i]] for i in draw], [hypotheses[i] for i in draw], 0).value
-        for draw in draws
-    ]
+    score = score_named(name).over([[reference] for reference in references])
+    values = [measure(score, [[references[i]] for i in draw], [hypotheses[i] for i in draw], 0).value for draw in draws]
     found = measured(name, references, hypotheses)
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
 
@@ -142,3 +142,60 @@ def test_chrf_of_short_references_is_sacrebleu_s():
     references, hypotheses = [["ab"], ["c"], ["a longer one"], ["x y"]], ["abcdefgh", "cc", "a longer", "x"]
     oracle = sacrebleu.corpus_chrf(hypotheses, [[reference for (reference,) in references]]).score
     assert measure(score_named("chrf"), references, hypotheses, 0).value == pytest.approx(oracle, abs=1e-9)
+
+
+CAPTIONS = random.Random(1)
+WORDS = ["a", "man", "dog", "red", "runs", "on", "the", "in"]
+
+
+def captions(shortest):
+    return " ".join(CAPTIONS.choices(WORDS, k=CAPTIONS.randint(shortest, 9)))
+
+
+SEVERAL = [[captions(1) for _ in range(CAPTIONS.randint(1, 5))] for _ in range(40)]
+WRITTEN = [captions(0) for _ in SEVERAL]
+
+
+def caption_score(name):
+    return measure(score_named(name), SEVERAL, WRITTEN, 0).value
+
+
+def test_bleu_of_captions_is_that_of_coco_caption():
+    scorer = pytest.importorskip("pycocoevalcap.bleu.bleu_scorer").BleuScorer(n=4)
+    for text, references in zip(WRITTEN, SEVERAL, strict=True):
+        scorer += (text, references)
+    oracle, each = scorer.compute_score(option="closest")
+    assert [caption_score(f"bleu{n}") for n in (1, 2, 3, 4)] == pytest.approx([100 * value for value in oracle])
+    alone = [score_named("bleu2").of(r, text) for r, text in zip(SEVERAL, WRITTEN, strict=True)]
+    assert alone == pytest.approx([100 * value for value in each[1]])
+
+
+def test_rouge_and_cider_of_captions_are_those_of_coco_caption():
+    rouge = pytest.importorskip("pycocoevalcap.rouge.rouge").Rouge()
+    ids = range(len(WRITTEN))
+    oracle, _ = rouge.compute_score(dict(zip(ids, SEVERAL, strict=True)), {i: [WRITTEN[i]] for i in ids})
+    assert caption_score("rouge_l") == pytest.approx(100 * oracle)
+    scorer = pytest.importorskip("pycocoevalcap.cider.cider_scorer").CiderScorer()  # it clips: it is CIDEr-D
+    for text, references in zip(WRITTEN, SEVERAL, strict=True):
+        scorer += (text, references)
+    assert caption_score("cider_d") == pytest.approx(scorer.compute_score()[0])
+
+
+def test_cider_weighs_words_by_how_few_inputs_have_them():
+    references = [["a dog"], ["a cat"], ["a cat"], ["a cow"]]
+    log = math.log
+    weights = {"a": 0.0, "dog": log(4), "cat": log(2)}
+    value = measure(score_named("cider"), references, ["dog", "cat cat", "a", "cow a"], 0).value
+    # 1-grams: the cosines are 1, 1, 0 and 1; no 2-gram agrees
+    assert value == pytest.approx(10 * (1 + 1 + 0 + 1) / 4 / 4)
+    clipped = measure(score_named("cider_d"), references, ["dog", "cat cat", "a", "cow a"], 0).value
+    second = weights["cat"] ** 2 / (2 * weights["cat"] * weights["cat"])
+    # in bigrams, "dog" and "a" are one shorter than their references
+    assert clipped == pytest.approx(10 * (math.exp(-1 / 72) + second + 0 + 1) / 4 / 4)
+    assert measure(score_named("cider"), [["a dog"]], ["a dog"], 0).value == 0.0
+
+
+def test_distinct_ngrams():
+    assert distinct(["a b a", "a b"], 1) == 40.0
+    assert distinct(["a b a", "a b"], 2) == pytest.approx(200 / 3)
+    assert distinct([], 1) == 0.0
