@@ -21,7 +21,7 @@ from lstmapps.tasks import further
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.tasks.validation import Validation
 from lstmapps.text import VocabularyChange
-from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, progress, train
+from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, prepare, progress, train
 
 _DATA: dict[str, Any] = {"holdout": 0.1}
 _TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}
@@ -73,7 +73,7 @@ def finetune(
         vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
     change = VocabularyChange.between(model.vocabulary, vocabulary)
     data.vocabulary = vocabulary
-    data.prepare(model.network.room)
+    prepare(data, model.network, trainer.strategy.root_device)
     data.batch_steps = _small_batches(data)
     console.print(str(change), markup=False, highlight=False)
 

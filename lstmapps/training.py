@@ -20,6 +20,7 @@ from rich.console import Console
 from lstmapps import package as packages
 from lstmapps.building import weights_of
 from lstmapps.data import Sample, SequenceData
+from lstmapps.data.features import FrozenFrontend
 from lstmapps.errors import UserError
 from lstmapps.package import Package
 from lstmapps.tasks import Task
@@ -82,7 +83,7 @@ def train(
     _claim(output, resume)
     task, data, trainer = run.task, run.data, run.trainer
     if not data.parts:
-        data.prepare(task.network.room)
+        prepare(data, task.network, trainer.strategy.root_device)
     console.quiet = console.quiet or not trainer.is_global_zero
     if trainer.check_val_every_n_epoch and trainer.max_epochs:  # a short run is validated too, at its end
         trainer.check_val_every_n_epoch = min(trainer.check_val_every_n_epoch, trainer.max_epochs)
@@ -128,6 +129,15 @@ def train(
     return Trained(output / "model", improved, data.parts["validation"], history.rows)
 
 
+def prepare(data: SequenceData, network: Any, device: torch.device) -> None:
+    """Check the data of a training; if the frontend is frozen, what it gives is computed here, once."""
+    if not getattr(network.frontend, "frozen", False):
+        data.prepare(network.room)
+        return
+    data.features = FrozenFrontend(network.frontend, data.cache, device)
+    data.prepare(network.room and network.encoder.output_lengths)
+
+
 def progress(console: Console | None) -> list[Callback]:
     """Return the progress bar, on standard error, if anybody watches."""
     return [RichProgressBar(console_kwargs={"stderr": True})] if console else []
@@ -167,6 +177,7 @@ __all__ = [
     "Run",
     "Trained",
     "new_output",
+    "prepare",
     "progress",
     "quieten",
     "train",

@@ -20,6 +20,7 @@ from lstmapps.data.manifests import (
 from lstmapps.data.samples import (
     EACH,
     Batch,
+    Box,
     Problem,
     Sample,
     Source,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EACH",
     "Batch",
+    "Box",
     "Domain",
     "Inputs",
     "Problem",

@@ -19,7 +19,8 @@ class SizeBatches(Sampler[list[Key]]):
     Samples are sorted by size, with a jitter of up to 10 % that differs in each epoch, cut into
     batches, and the batches shuffled; an epoch's batches follow from `(seed, epoch)` alone. Every
     sample comes exactly once an epoch. Of each batch a process takes every `world_size`-th sample,
-    so the batches of all processes together are those of one process.
+    so the batches of all processes together are those of one process. order: what samples are sorted by, if their sizes
+    are all the same.
     """
 
     def __init__(
@@ -27,12 +28,13 @@ class SizeBatches(Sampler[list[Key]]):
         sizes: Sequence[int],
         batch_steps: int,
         *,
+        order: Sequence[int] | None = None,
         shuffle: bool,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.sizes = sizes
+        self.sizes, self.order = sizes, sizes if order is None else order
         self.shuffle, self.seed = shuffle, seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
@@ -52,10 +54,10 @@ class SizeBatches(Sampler[list[Key]]):
         order = list(range(len(self.sizes)))
         if self.shuffle:
             generator.shuffle(order)
-            jittered = [size * generator.uniform(0.9, 1.1) for size in self.sizes]
+            jittered = [size * generator.uniform(0.9, 1.1) for size in self.order]
             order.sort(key=lambda i: -jittered[i])
         else:
-            order.sort(key=lambda i: -self.sizes[i])
+            order.sort(key=lambda i: -self.order[i])
         batches, begin = [], 0
         for count in self._counts:
             batches.append(order[begin : begin + count])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from lstmapps.ctc.loss import steps_needed
 from lstmapps.data.domain import Domain
+from lstmapps.data.features import digest_of
 from lstmapps.data.inputs import Inputs
 from lstmapps.data.samples import Problem, Sample
 from lstmapps.errors import UserError, cause, escaped
@@ -31,7 +33,7 @@ class Checked:
 
     sample: Sample
     x: torch.Tensor | None = None
-    digest: bytes = b""
+    digest: str = ""
     problem: Problem | None = None
 
 
@@ -40,10 +42,10 @@ def load_all(
     samples: Sequence[Sample],
     watch: Callable[[Iterable[Checked], int], Iterable[Checked]] = lambda items, count: items,
 ) -> list[Checked]:
-    """Load every sample once, in threads; return in order what could be loaded and what not.
+    """Load every input once, in threads; return in order what could be loaded of each sample and what not.
 
     What was loaded is kept up to `KEPT_BYTES`, so that training need not open the same page or
-    recording again for every line of it.
+    recording again for every line of it; features that are kept on disk are not held.
     """
 
     def check(sample: Sample) -> Checked:
@@ -51,22 +53,46 @@ def load_all(
             return Checked(sample, problem=Problem(sample.id, "unreadable", sample.fault))
         try:
             measured = inputs.domain.measure(sample)
-            x = inputs.load(measured)
+            x = inputs.raw(measured)
+            digest = digest_of(x)
+            if inputs.features is not None:
+                x = inputs.features(x, digest)
         except Exception as error:
             return Checked(sample, problem=Problem(sample.id, "unreadable", cause(error, sample.id)))
-        digest = hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest()
-        return Checked(replace(measured, size=len(x)), x, digest)
+        held = None if inputs.features is not None and inputs.features.folder is not None else x
+        return Checked(replace(measured, size=len(x)), held, digest)
 
     results: list[Checked] = []
     kept = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for checked in watch(pool.map(check, samples), len(samples)):
+    places: dict[Any, int] = {}
+    of_input = [places.setdefault(_input_of(sample), len(places)) for sample in samples]
+    first = {place: sample for sample, place in zip(reversed(samples), reversed(of_input), strict=True)}
+    with ThreadPoolExecutor(os.cpu_count()) as pool, inputs.features.kept() if inputs.features else nullcontext():
+        for checked in watch(pool.map(check, [first[place] for place in range(len(first))]), len(first)):
             size = 0 if checked.x is None else checked.x.nbytes
             if kept + size > KEPT_BYTES:
                 checked, size = replace(checked, x=None), 0
             kept += size
             results.append(checked)
-    return results
+    return [_checked_of(sample, results[place]) for sample, place in zip(samples, of_input, strict=True)]
+
+
+def _input_of(sample: Sample) -> Any:
+    """Return what samples of one and the same file, or part of it, have in common and no others."""
+    if sample.fault or not isinstance(sample.source, os.PathLike):
+        return id(sample)
+    return str(sample.source), sample.region
+
+
+def _checked_of(sample: Sample, found: Checked) -> Checked:
+    """Return what was found of the input of a sample as of that sample."""
+    if sample.id == found.sample.id:
+        return found
+    problem = None
+    if found.problem is not None:
+        problem = replace(found.problem, id=sample.id)
+    measured = replace(sample, size=found.sample.size, region=found.sample.region)
+    return replace(found, sample=measured, problem=problem)
 
 
 def text_problems(samples: Sequence[Sample], vocabulary: Vocabulary | None) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lstmapps.data.samples import Problem, Sample, group_of
+from lstmapps.data.samples import Box, Problem, Sample, group_of
 from lstmapps.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,6 +91,10 @@ class Domain(ABC):
     def formats(self) -> dict[str, Format]:
         """Return the formats this domain writes beyond text and JSONL, by name."""
         return {}
+
+    def places(self, sample: Sample, words: Sequence[str]) -> list[Box | None]:
+        """Return for each word of a text where in the input that is which it names, if that is known."""
+        return [None] * len(words)
 
     def picture(self, sample: Sample) -> bytes | None:
         """Return a PNG of the input for the report, its width in proportion to its steps, or None."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lstmapps.data.domain import Domain
+from lstmapps.data.features import FrozenFrontend
 from lstmapps.data.samples import Sample
 from lstmapps.text import Normalisation, Vocabulary
 
@@ -16,6 +17,7 @@ from lstmapps.text import Normalisation, Vocabulary
 class Inputs:
     """Loads samples as a network takes them; inputs that are texts become symbols of the vocabulary that is read.
 
+    features: what a frozen frontend makes of inputs, which a network then takes in their place.
     sampling: how evenly the ways to cut a text are drawn from when it is varied (see `lstmapps.text.Units`).
     """
 
@@ -23,15 +25,23 @@ class Inputs:
     normalisation: Normalisation = Normalisation()
     vocabulary: Vocabulary | None = None
     sampling: float = 0.0
+    features: FrozenFrontend | None = None
 
     def load(self, sample: Sample) -> Tensor:
-        """Return (time, features) of a measured sample; of a text, the numbers of its symbols, (time, 1)."""
+        """Return what a network takes of a measured sample, (time, features)."""
+        x = self.raw(sample)
+        return x if self.features is None else self.features(x)
+
+    def raw(self, sample: Sample) -> Tensor:
+        """Return (time, features) as the frontend takes it; of a text, the numbers of its symbols, (time, 1)."""
         return self._tensor(self.domain.load(sample))
 
     def varied(self, sample: Sample, loaded: Tensor | None, seed: int) -> Tensor:
         """Return a sample as training takes it; what is drawn follows from the seed. loaded: as `load` gave it."""
         if self.vocabulary is None:
             x = self.load(sample) if loaded is None else loaded
+            if self.features is not None:  # of an input as it is
+                return x
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed)
                 return self.domain.augment(x)

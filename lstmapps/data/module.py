@@ -28,6 +28,7 @@ from lstmapps.data.checks import (
     text_problems,
 )
 from lstmapps.data.domain import Domain
+from lstmapps.data.features import FrozenFrontend
 from lstmapps.data.inputs import Inputs
 from lstmapps.data.samples import EACH, Batch, Problem, Sample, Source, collate, distinct, merged
 from lstmapps.errors import UserError
@@ -50,6 +51,7 @@ class SequenceData(LightningDataModule):
     normalisation: what is done to every text.
     units: what texts are cut into, or how many pieces of words the vocabulary has, about (needs sentencepiece); 0 for
         characters.
+    cache: a folder where the features of a frozen frontend are kept, for all runs that have it.
     workers: processes that load and augment; 0 does it in the training process.
     skip_bad: go on without unusable samples instead of stopping.
     """
@@ -71,6 +73,7 @@ class SequenceData(LightningDataModule):
         normalisation: Normalisation = Normalisation(),
         units: int | Units = 0,
         augment: bool = True,
+        cache: str | None = None,
         workers: int = 0,
         skip_bad: bool = False,
         seed: int = 0,
@@ -87,12 +90,14 @@ class SequenceData(LightningDataModule):
         self.normalisation = normalisation
         self.units = Units(units) if isinstance(units, int) else units
         self.augment = augment
+        self.cache = None if cache is None else Path(cache).expanduser()
+        self.features: FrozenFrontend | None = None
         self.workers = workers
         self.skip_bad = skip_bad
         self.seed = seed
         self.parts: dict[str, list[Sample]] = {}
         self.left_out: list[Problem] = []
-        self._loaded: dict[str, Kept] = {}
+        self._loaded: dict[str, Kept | _OnDisk] = {}
         self._train_loader: _CountingLoader | None = None
         self._start, self._of = 0, 0  # batches of a resumed epoch that are done, and all of its batches
 
@@ -129,7 +134,7 @@ class SequenceData(LightningDataModule):
     @property
     def inputs(self) -> Inputs:
         """What loads samples as the network takes them."""
-        return Inputs(self.domain, self.normalisation, self.source_vocabulary, self.units.sampling)
+        return Inputs(self.domain, self.normalisation, self.source_vocabulary, self.units.sampling, self.features)
 
     def prepare(
         self,
@@ -160,7 +165,7 @@ class SequenceData(LightningDataModule):
                     found += group_leak_problems(self.domain, checked["train"], results, part, self.group)
             bad = {problem.id for problem in found}
             self.parts[part] = [result.sample for result in results if result.sample.id not in bad]
-            self._loaded[part] = Kept({r.sample.id: r.x for r in results if r.x is not None})
+            self._loaded[part] = self._kept(results)
             problems += found
         if self.skip_bad:
             self.left_out = problems
@@ -170,6 +175,11 @@ class SequenceData(LightningDataModule):
             if not self.parts[part]:
                 reason = next(problem.message for problem in problems if problem.id == checked[part][0].sample.id)
                 raise UserError(f"none of the {len(checked[part])} samples of the {part} part can be used: {reason}")
+
+    def _kept(self, results: Sequence[Checked]) -> Kept | _OnDisk:
+        if self.features is not None and self.features.folder is not None:
+            return _OnDisk(self.features, {r.sample.id: r.digest for r in results})
+        return Kept({r.sample.id: r.x for r in results if r.x is not None})
 
     def _why_empty(self, part: str) -> str:
         if self.sources[part] is not None and part != "train":
@@ -307,9 +317,14 @@ class SequenceData(LightningDataModule):
 
     def _loader(self, part: str, *, training: bool) -> _CountingLoader:
         samples = self.parts[part]
+        sizes = [self.size_of(sample) for sample in samples]
+        order = sizes
+        if training and len(set(sizes)) == 1:  # inputs of one size, such as pictures, are sorted by their texts
+            order = [len(self.vocabulary.encode(sample.text or "")) for sample in samples]
         batches = SizeBatches(
-            [self.size_of(sample) for sample in samples],
+            sizes,
             self.batch_steps,
+            order=order,
             shuffle=training,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
@@ -320,7 +335,9 @@ class SequenceData(LightningDataModule):
             _Inputs(self.inputs, samples, self._loaded[part], self.seed, augment=training and self.augment),
             sampler=batches,
             batch_size=None,
-            collate_fn=partial(_collate, vocabulary=self.vocabulary if training else None),
+            collate_fn=partial(
+                _collate, vocabulary=self.vocabulary if training else None, features=self.features is not None
+            ),
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -355,8 +372,12 @@ class Kept:
         self._places: dict[str, tuple[torch.dtype, int, torch.Size]] = {}
         flat: dict[torch.dtype, list[Tensor]] = {}
         ends: Counter[torch.dtype] = Counter()
+        same: dict[int, tuple[torch.dtype, int, torch.Size]] = {}  # several samples of one input
         for id_, x in inputs.items():
-            self._places[id_] = (x.dtype, ends[x.dtype], x.shape)
+            if id(x) in same:
+                self._places[id_] = same[id(x)]
+                continue
+            self._places[id_] = same[id(x)] = (x.dtype, ends[x.dtype], x.shape)
             flat.setdefault(x.dtype, []).append(x.flatten())
             ends[x.dtype] += x.numel()
         self._blocks = {dtype: torch.cat(parts) for dtype, parts in flat.items()}
@@ -369,10 +390,23 @@ class Kept:
         return self._blocks[dtype][begin : begin + shape.numel()].view(shape)
 
 
+class _OnDisk:
+    """Features that are kept on disk, by id."""
+
+    def __init__(self, features: FrozenFrontend, digests: dict[str, str]) -> None:
+        self.features, self.digests = features, digests
+
+    def get(self, id_: str) -> Tensor | None:
+        """Return the features of an input, or None if there are none."""
+        return self.features.get(self.digests[id_])
+
+
 class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
     """Loads, and in training varies, samples; a variation follows from seed, epoch and id alone."""
 
-    def __init__(self, inputs: Inputs, samples: list[Sample], loaded: Kept, seed: int, *, augment: bool) -> None:
+    def __init__(
+        self, inputs: Inputs, samples: list[Sample], loaded: Kept | _OnDisk, seed: int, *, augment: bool
+    ) -> None:
         self.inputs, self.samples, self.loaded = inputs, samples, loaded
         self.seed, self.augment = seed, augment
 
@@ -387,9 +421,9 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
         return self.inputs.load(sample) if kept is None else kept, sample
 
 
-def _collate(items: list[tuple[Tensor, Sample]], vocabulary: Vocabulary | None) -> Batch:
+def _collate(items: list[tuple[Tensor, Sample]], vocabulary: Vocabulary | None, features: bool) -> Batch:
     inputs, samples = zip(*items, strict=True)
-    return collate(list(inputs), list(samples), vocabulary)
+    return collate(list(inputs), list(samples), vocabulary, features)
 
 
 def _stable_hash(text: str) -> int:

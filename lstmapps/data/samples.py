@@ -15,6 +15,9 @@ from torch import Tensor
 from lstmapps.errors import UserError
 from lstmapps.text import Vocabulary
 
+Box = tuple[float, float, float, float]
+"""A place in a picture: left, top, right, bottom, in shares of its width and height."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -106,15 +109,22 @@ class Batch:
     """Samples padded to one length.
 
     x (batch, time, features), zero beyond lengths (batch,); targets (batch, longest), zero beyond
-    target_lengths (batch,). No dataclass, since Lightning would rewrite the fields of one.
+    target_lengths (batch,). features: whether x is what a frozen frontend gave. No dataclass, since Lightning would
+    rewrite the fields of one.
     """
 
     def __init__(
-        self, x: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, samples: Sequence[Sample] = ()
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        targets: Tensor,
+        target_lengths: Tensor,
+        samples: Sequence[Sample] = (),
+        features: bool = False,
     ) -> None:
         self.x, self.lengths = x, lengths
         self.targets, self.target_lengths = targets, target_lengths
-        self.samples = list(samples)
+        self.samples, self.features = list(samples), features
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -124,7 +134,7 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         x, lengths = change(self.x), change(self.lengths)
-        return Batch(x, lengths, change(self.targets), change(self.target_lengths), self.samples)
+        return Batch(x, lengths, change(self.targets), change(self.target_lengths), self.samples, self.features)
 
 
 def pad(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -142,9 +152,11 @@ def pad(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
     return x, lengths
 
 
-def collate(inputs: list[Tensor], samples: list[Sample], vocabulary: Vocabulary | None) -> Batch:
+def collate(
+    inputs: list[Tensor], samples: list[Sample], vocabulary: Vocabulary | None, features: bool = False
+) -> Batch:
     """Build a batch; without a vocabulary its targets are empty."""
     x, lengths = pad(inputs)
     targets = [torch.tensor(vocabulary.encode(s.text or "") if vocabulary else [], dtype=torch.long) for s in samples]
     padded = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True)
-    return Batch(x, lengths, padded, torch.tensor([len(t) for t in targets]), samples)
+    return Batch(x, lengths, padded, torch.tensor([len(t) for t in targets]), samples, features)

@@ -63,9 +63,12 @@ class CTCNetwork(nn.Module):
         y, lengths = self.encode(x, lengths)
         return self.head(y), lengths
 
-    def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the encoded steps (batch, steps, encoder_size) of raw inputs, and their lengths."""
-        y, _, lengths = self._from_features(*self.frontend(x, lengths))
+    def encode(self, x: Tensor, lengths: Tensor, *, features: bool = False) -> tuple[Tensor, Tensor]:
+        """Return the encoded steps (batch, steps, encoder_size) of raw inputs, and their lengths.
+
+        features: x is what the frontend gave.
+        """
+        y, _, lengths = self._from_features(*((x, lengths) if features else self.frontend(x, lengths)))
         return y, lengths
 
     def losses(self, y: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> dict[str, Tensor]:

@@ -77,7 +77,9 @@ class CTCTask(LightningModule):
         return {"name": list(self.network.heads)[-1], "beam": 16}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features, lengths = self.network.frontend(batch.x, batch.lengths)
+        features, lengths = batch.x, batch.lengths
+        if not batch.features:
+            features, lengths = self.network.frontend(features, lengths)
         if self.masks is not None:
             features = self.masks(features, lengths)
         total = mean_over_processes(self, batch.target_lengths.sum())
@@ -91,7 +93,7 @@ class CTCTask(LightningModule):
         self.validation.begin()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        spans, _ = self.network.reader.greedy(*self.network.encode(batch.x, batch.lengths))
+        spans, _ = self.network.reader.greedy(*self.network.encode(batch.x, batch.lengths, features=batch.features))
         self.validation.add(batch.samples, [[span.symbol for span in row] for row in spans])
 
     def on_validation_epoch_end(self) -> None:
