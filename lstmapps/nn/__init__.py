@@ -6,6 +6,7 @@ from lstmapps.nn.ctc_network import CTCNetwork
 from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings, DecoderState, StepDecoder
 from lstmapps.nn.embeddings import TokenEmbedding
 from lstmapps.nn.encoders import Convolution, ConvRecurrentEncoder
+from lstmapps.nn.grids import GridEncoder
 from lstmapps.nn.recurrent import GRU, LSTM, RNN, RecurrentLayer
 from lstmapps.nn.seq2seq_network import Seq2SeqNetwork
 
@@ -19,6 +20,7 @@ __all__ = [
     "Convolution",
     "DecoderSettings",
     "DecoderState",
+    "GridEncoder",
     "RecurrentLayer",
     "Seq2SeqNetwork",
     "StepDecoder",

@@ -60,7 +60,8 @@ class DecoderSettings:
     feeding: what the first layer reads beside the last symbol: nothing, so that training runs over all steps at once;
         the attentional vector of the last step, "input" (Luong et al. 2015, section 3.3); or what the state before
         attends to, "context" (Bahdanau et al. 2015, eq. 4 to 6).
-    bridge: the first state is made of the first and last step of the memory, or is zero.
+    gate: the context is scaled, at each step, by one number that the query gives (Xu et al. 2015, section 4.2.1).
+    bridge: the first state is made of the first and last step of the memory ("ends"), of its mean ("mean"), or is zero.
     tied: the output has the weights of the embedding (Press & Wolf 2017); the attentional vector is of its size.
     dropout: share of what is dropped in training of each layer's input and of the attentional vector; variational:
         the same features at all steps (Gal & Ghahramani 2016). layer_norm: each layer's input is normalised.
@@ -74,7 +75,8 @@ class DecoderSettings:
     attention: AttentionKind | Literal["none"] = "general"
     heads: int = 4
     feeding: Literal["none", "input", "context"] = "none"
-    bridge: bool = True
+    gate: bool = False
+    bridge: Literal["ends", "mean", "none"] = "ends"
     tied: bool = True
     dropout: float = 0.0
     variational: bool = False
@@ -86,8 +88,8 @@ class DecoderSettings:
             raise ValueError(f"sizes, layers and heads of a decoder are at least 1, unlike {self}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
-        if self.attention == "none" and self.feeding == "context":
-            raise ValueError("without attention there is no context that could be fed")
+        if self.attention == "none" and (self.feeding == "context" or self.gate):
+            raise ValueError("without attention there is no context that could be fed, or scaled")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ class AttentionDecoder(nn.Module):
             if self.norms is not None:
                 self.norms.append(nn.LayerNorm(inputs))
         parts = 2 if settings.recurrent == "lstm" else 1
-        self.bridge = nn.Linear(2 * memory_size, settings.num_layers * parts * hidden) if settings.bridge else None
+        width = {"ends": 2 * memory_size, "mean": memory_size, "none": 0}[settings.bridge]
+        self.bridge = nn.Linear(width, settings.num_layers * parts * hidden) if width else None
+        self.gate = nn.Linear(hidden, 1) if settings.gate else None
         self.combine = nn.Linear(hidden + context, size)
         self.output = nn.Linear(size, symbols)
         nn.init.normal_(self.embedding.weight, std=settings.embedding_size**-0.5)
@@ -164,9 +168,12 @@ class AttentionDecoder(nn.Module):
         if self.bridge is None:
             zeros = memory.new_zeros(batch, settings.hidden_size)
             return ((zeros,) * parts,) * settings.num_layers
-        rows = torch.arange(batch, device=memory.device)
-        ends = torch.cat([memory[:, 0], memory[rows, (lengths - 1).clamp(min=0)]], dim=1)
-        split = self.bridge(ends).tanh().split(settings.hidden_size, dim=1)
+        if settings.bridge == "mean":
+            seen = memory.sum(dim=1) / lengths.clamp(min=1).unsqueeze(1).to(memory.dtype)  # beyond a length it is zero
+        else:
+            rows = torch.arange(batch, device=memory.device)
+            seen = torch.cat([memory[:, 0], memory[rows, (lengths - 1).clamp(min=0)]], dim=1)
+        split = self.bridge(seen).tanh().split(settings.hidden_size, dim=1)
         return tuple(split[i : i + parts] for i in range(0, len(split), parts))
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor]:
@@ -227,7 +234,7 @@ class AttentionDecoder(nn.Module):
         if self.attention is None:
             return query[:, :, :0], state.attended.new_zeros(len(query), query.shape[1], state.attended.shape[1])
         context, weights = self.attention(query, state.memory, state.attended)
-        return context, weights
+        return context if self.gate is None else context * self.gate(query).sigmoid(), weights
 
     def _above(
         self, y: Tensor, context: Tensor, states: Sequence[State], drop: _Dropout
@@ -256,7 +263,7 @@ class AttentionDecoder(nn.Module):
             nn.ModuleList([each, *([] if self.norms is None else [self.norms[i]])])
             for i, each in enumerate(self.layers)
         ]
-        below = [part for part in (self.embedding, self.bridge, self.attention) if part is not None]
+        below = [part for part in (self.embedding, self.bridge, self.attention, self.gate) if part is not None]
         return [nn.ModuleList(below), *layers, nn.ModuleList([self.combine, self.output])]
 
     def change_symbols(self, sources: Sequence[int | None]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings
 from lstmapps.nn.embeddings import TokenEmbedding
 from lstmapps.nn.encoders import ConvRecurrentEncoder
+from lstmapps.nn.grids import GridEncoder
 from lstmapps.nn.quantised import quantise
 from lstmapps.nn.shortlist import Shortlist
 
@@ -32,7 +33,7 @@ class Seq2SeqNetwork(nn.Module):
     def __init__(
         self,
         frontend: nn.Module,
-        encoder: ConvRecurrentEncoder,
+        encoder: ConvRecurrentEncoder | GridEncoder,
         decoder: DecoderSettings | Mapping[str, Any],
         symbols: int,
         *,
@@ -46,7 +47,7 @@ class Seq2SeqNetwork(nn.Module):
         self.decoder = AttentionDecoder(symbols, encoder.output_size, settings)
         self.joint = joint
         self.quantised = False
-        if isinstance(frontend, TokenEmbedding) and encoder.geometry()[0] != 1:
+        if isinstance(frontend, TokenEmbedding) and not _keeps_steps(encoder):
             raise ValueError("the encoder of a text gives a step for each symbol; leave out strides and pooling")
         self.shortlist = None
         if shortlist:
@@ -60,9 +61,12 @@ class Seq2SeqNetwork(nn.Module):
         logits: Tensor = self.decoder.output(vectors)
         return logits
 
-    def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the decoder attends to, (batch, steps, encoder_size), and its lengths."""
-        y, lengths = self.frontend(x, lengths)
+    def encode(self, x: Tensor, lengths: Tensor, *, features: bool = False) -> tuple[Tensor, Tensor]:
+        """Return what the decoder attends to, (batch, steps, encoder_size), and its lengths.
+
+        features: x is what the frontend gave.
+        """
+        y, lengths = (x, lengths) if features else self.frontend(x, lengths)
         memory, _, lengths = self.encoder(y.to(self.decoder.embedding.weight.dtype), lengths)
         return memory, lengths
 
@@ -82,7 +86,12 @@ class Seq2SeqNetwork(nn.Module):
 
     def levels(self) -> list[nn.Module]:
         """Return the parts of the network from the input to the top, for rates by level."""
-        return [self.frontend, *self.encoder.levels(), *self.decoder.levels()]
+        return [*self.frontend_levels(), *self.encoder.levels(), *self.decoder.levels()]
+
+    def frontend_levels(self) -> list[nn.Module]:
+        """Return the stages of the frontend, from the input up, if it tells of any, or itself as one."""
+        own = getattr(self.frontend, "levels", None)
+        return own() if own else [self.frontend]
 
     def description(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Return what a package holds of the network, given what a recipe says of its parts."""
@@ -114,3 +123,8 @@ class Seq2SeqNetwork(nn.Module):
         if not isinstance(self.frontend, TokenEmbedding):
             raise ValueError("only texts share an embedding with what is written")
         self.frontend.embedding.weight = self.decoder.embedding.weight
+
+
+def _keeps_steps(encoder: ConvRecurrentEncoder | GridEncoder) -> bool:
+    """Tell whether as many steps come out as go in."""
+    return isinstance(encoder, ConvRecurrentEncoder) and encoder.geometry()[0] == 1

@@ -17,6 +17,9 @@ DECODERS = [
     )
     if (kind, feeding) != ("none", "context")
 ]
+DECODERS += [
+    {"attention": "additive", "bridge": "mean", "gate": True, "feeding": feeding} for feeding in ("none", "context")
+]
 LENGTHS = torch.tensor([5, 0, 3, 1])
 
 
@@ -139,12 +142,12 @@ def test_every_weight_learns_and_an_empty_row_gives_no_nan(kind):
 
 
 def test_variational_dropout_drops_the_same_features_at_every_step():
-    made = decoder(attention="none", bridge=False, dropout=0.5, variational=True, feeding="input").train()
+    made = decoder(attention="none", bridge="none", dropout=0.5, variational=True, feeding="input").train()
     vectors, _ = made(tokens(), memory(), LENGTHS)
     dropped = vectors == 0.0
     assert dropped.any()
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
-    made = decoder(attention="none", bridge=False, dropout=0.5, feeding="input").train()
+    made = decoder(attention="none", bridge="none", dropout=0.5, feeding="input").train()
     dropped = made(tokens(), memory(), LENGTHS)[0] == 0.0
     assert not torch.equal(dropped, dropped[:, :1].expand_as(dropped))
 
@@ -205,3 +208,29 @@ def test_attention_of_sizes_that_do_not_fit_is_refused():
         attention("multihead", 8, 8, heads=3)
     with pytest.raises(ValueError, match="choose"):
         attention("cross", 8, 8)
+
+
+def test_a_gate_scales_the_context_by_one_number_of_the_query():
+    made = decoder(gate=True)
+    y = memory()
+    with torch.no_grad():
+        made.gate.weight.zero_()
+        made.gate.bias.fill_(-1e9)
+    closed, _ = made(tokens(), y, LENGTHS)
+    with torch.no_grad():
+        made.combine.weight[:, 8:] = 0.0
+    without, _ = made(tokens(), y, LENGTHS)
+    torch.testing.assert_close(closed, without)
+    with torch.no_grad():
+        made.gate.bias.fill_(0.0)
+    query, state = torch.randn(4, 2, 8, dtype=torch.float64), made.init_state(y, LENGTHS)
+    torch.testing.assert_close(made._attend(query, state)[0], 0.5 * made.attention(query, state.memory)[0])
+
+
+def test_a_bridge_of_the_mean_sees_every_step_alike():
+    made = decoder(bridge="mean")
+    y = memory()
+    y[1] = 0.0
+    first = made.init_state(y, LENGTHS).layers[0]
+    means = torch.stack([row[: max(1, length)].mean(0) for row, length in zip(y, LENGTHS.tolist(), strict=True)])
+    torch.testing.assert_close(torch.cat(first, dim=1), made.bridge(means).tanh())
