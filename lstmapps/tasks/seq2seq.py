@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+from zlib import crc32
 
 import torch
 from lightning import LightningModule
@@ -13,9 +14,11 @@ from torch.nn import functional
 
 from lstmapps.data import Batch
 from lstmapps.lengths import padding_mask
-from lstmapps.nn import ConvRecurrentEncoder, DecoderSettings, Seq2SeqNetwork, TokenEmbedding
+from lstmapps.nn import ConvRecurrentEncoder, DecoderSettings, GridEncoder, Seq2SeqNetwork, TokenEmbedding
+from lstmapps.scores import score_named
 from lstmapps.search import Search, search
 from lstmapps.tasks.optimisation import Optimisation, after_validation, mean_over_processes
+from lstmapps.tasks.rewards import LONGEST, Rewards
 from lstmapps.tasks.validation import Validation
 from lstmapps.text import BLANK, Normalisation, Vocabulary, learn_lexicon
 
@@ -33,6 +36,11 @@ class Seq2SeqTask(LightningModule):
     label_smoothing: share of the target that is spread over all symbols (Szegedy et al. 2016, section 7).
     scheduled_sampling: share of the symbols before a step that are the network's own at the end of training, rising
         from none (Bengio et al. 2015; in two passes, Mihaylova & Martins 2019).
+    coverage: weight of the squares of what each step of the input lacks, over all that is written, of being attended to
+        once (Xu et al. 2015, eq. 14).
+    reward: a score that is raised, instead of the probability of texts, by texts that are drawn, `draws` of each input,
+        see `lstmapps.tasks.rewards`; a recipe then has a model to `start` from.
+    thaw: epochs before a further stage of the frontend, the topmost first, learns; 0 lets all that are trained learn.
     shortlist: how many symbols are noted for each symbol that is read, for a faster search (`lstmapps.nn.shortlist`).
     search: how the model that is packaged searches unless told otherwise.
     scores: what is measured; the first decides what is kept and when training stops.
@@ -40,7 +48,7 @@ class Seq2SeqTask(LightningModule):
 
     def __init__(
         self,
-        encoder: ConvRecurrentEncoder,
+        encoder: ConvRecurrentEncoder | GridEncoder,
         decoder: DecoderSettings,
         vocabulary: Vocabulary,
         source_vocabulary: Vocabulary | None = None,
@@ -52,6 +60,10 @@ class Seq2SeqTask(LightningModule):
         joint: bool = False,
         label_smoothing: float = 0.1,
         scheduled_sampling: float = 0.0,
+        coverage: float = 0.0,
+        reward: str | None = None,
+        draws: int = 5,
+        thaw: float = 0.0,
         shortlist: int = 0,
         search: Search = Search(),
         scores: Sequence[str] = ("bleu", "chrf"),
@@ -60,8 +72,10 @@ class Seq2SeqTask(LightningModule):
         for name, share in (("label_smoothing", label_smoothing), ("scheduled_sampling", scheduled_sampling)):
             if not 0.0 <= share < 1.0:
                 raise ValueError(f"{name} is a share of 0 to 1, not {share}")
+        if min(coverage, thaw) < 0.0 or draws < 2:
+            raise ValueError("coverage and thaw are 0 or more, and draws at least 2")
         if frontend is None:
-            if source_vocabulary is None:
+            if source_vocabulary is None or isinstance(encoder, GridEncoder):
                 raise ValueError("a network whose inputs are no texts needs a frontend")
             size = encoder.recurrent.stack.input_size
             frontend = TokenEmbedding(len(source_vocabulary), size, reverse=reverse, dropout=word_dropout)
@@ -69,6 +83,8 @@ class Seq2SeqTask(LightningModule):
         self.validation = Validation(vocabulary, normalisation, scores)
         self.optimisation = optimisation
         self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
+        self.coverage, self.thaw = coverage, thaw
+        self.rewards = None if reward is None else Rewards(score_named(reward), draws)
         self.search = search
 
     @classmethod
@@ -84,13 +100,14 @@ class Seq2SeqTask(LightningModule):
             optimisation=optimisation,
             label_smoothing=settings.get("label_smoothing", 0.1),
             scheduled_sampling=settings.get("scheduled_sampling", 0.0),
+            coverage=settings.get("coverage", 0.0),
         )
         task.network, task.validation = network, validation
         return task
 
     def settings(self) -> dict[str, Any]:
         """Return what a package keeps for a further training."""
-        return {"label_smoothing": self.label_smoothing, "scheduled_sampling": self.scheduled_sampling}
+        return {name: getattr(self, name) for name in ("label_smoothing", "scheduled_sampling", "coverage")}
 
     def decoder(self) -> dict[str, Any]:
         """Return how a package's output is read unless told otherwise."""
@@ -99,7 +116,9 @@ class Seq2SeqTask(LightningModule):
         return {"name": "sample" if self.search.sample else "beam"} | changed
 
     def on_fit_start(self) -> None:
-        """Learn the shortlist from the training pairs; one that is known already stays."""
+        """Learn the shortlist, if it is not known already, and what rewards depend on, from the training part."""
+        if self.rewards is not None:
+            self.rewards.know(self.trainer.datamodule.parts["train"])  # type: ignore[attr-defined]
         if self.network.shortlist is None or bool(self.network.shortlist.table.any()):
             return
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -112,18 +131,57 @@ class Seq2SeqTask(LightningModule):
         table.copy_(torch.from_numpy(lexicon))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        memory, lengths = self.network.encode(batch.x, batch.lengths)
+        memory, lengths = self.network.encode(batch.x, batch.lengths, features=batch.features)
+        if self.rewards is not None:
+            return self._rewarded(batch, memory, lengths, self.rewards)
         before = functional.pad(batch.targets, (1, 0), value=BLANK)
         if self.scheduled_sampling:
             before = self._mixed(before, memory, lengths)
-        vectors, _ = self.network.decoder(before, memory, lengths)
+        vectors, attended = self.network.decoder(before, memory, lengths)
         real = ~padding_mask(batch.target_lengths + 1, before.shape[1])
         logits = self.network.decoder.output(vectors[real])
         symbols = functional.pad(batch.targets, (0, 1), value=BLANK)[real]
         total = mean_over_processes(self, real.sum())
         loss = functional.cross_entropy(logits.float(), symbols, reduction="sum", label_smoothing=self.label_smoothing)
         self.log("train_loss", loss.detach() / total, prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
+        if self.coverage:
+            lacking = 1.0 - (attended * real.unsqueeze(2)).sum(dim=1)
+            lacking = lacking.masked_fill(padding_mask(lengths, lacking.shape[1]), 0.0)
+            loss = loss + self.coverage * lacking.float().square().sum()
         return loss / total
+
+    def _rewarded(self, batch: Batch, memory: Tensor, lengths: Tensor, rewards: Rewards) -> Tensor:
+        """Return the loss whose gradient raises the expected reward, (5) to (8) of Rennie et al. 2017."""
+        decoder, count = self.network.decoder.eval(), rewards.draws
+        seeds = [crc32(f"{self.trainer.global_step} {sample.id}".encode()) for sample in batch.samples]
+        drawn = search(
+            decoder, memory.detach(), lengths, Search(sample=True, n_best=count, longest=LONGEST), None, seeds
+        )
+        decoder.train()
+        texts = [[each.symbols for each in found] for found in drawn]
+        advantage, reward = rewards(batch.samples, [[self.validation.text(s) for s in found] for found in texts])
+        index = torch.tensor([row for row, found in enumerate(texts) for _ in found], device=memory.device)
+        symbols = [torch.tensor((*each, BLANK), device=memory.device) for found in texts for each in found]
+        targets = torch.nn.utils.rnn.pad_sequence(symbols, batch_first=True)
+        written = torch.tensor([len(each) for each in symbols], device=memory.device)
+        before = functional.pad(targets[:, :-1], (1, 0), value=BLANK)
+        vectors, _ = decoder(before, memory[index], lengths[index])
+        real = ~padding_mask(written, targets.shape[1])
+        losses = functional.cross_entropy(decoder.output(vectors[real]).float(), targets[real], reduction="none")
+        weights = torch.tensor(advantage, device=losses.device).unsqueeze(1).expand(real.shape)[real]
+        self.log("train_reward", reward, prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
+        loss = (losses * weights).sum() / mean_over_processes(self, real.sum())
+        self.log("train_loss", loss.detach(), batch_size=len(batch.lengths), sync_dist=True)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Leave the stages of the frontend alone whose time has not come."""
+        if not self.thaw:
+            return
+        for number, stage in enumerate(reversed(self.network.frontend_levels()), start=1):
+            if self.trainer.current_epoch < number * self.thaw:
+                for parameter in stage.parameters():
+                    parameter.grad = None
 
     @torch.no_grad()
     def _mixed(self, before: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
@@ -138,7 +196,7 @@ class Seq2SeqTask(LightningModule):
         self.validation.begin()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        memory, lengths = self.network.encode(batch.x, batch.lengths)
+        memory, lengths = self.network.encode(batch.x, batch.lengths, features=batch.features)
         found = search(self.network.decoder, memory, lengths, Search(beam=1))
         self.validation.add(batch.samples, [texts[0].symbols if texts else () for texts in found])
 

@@ -35,8 +35,11 @@ class Validation:
     def add(self, samples: Sequence[Sample], read: Sequence[Sequence[int]]) -> None:
         """Take the symbols that were read of each sample."""
         for sample, symbols in zip(samples, read, strict=True):
-            hypothesis = self.normalisation(self.vocabulary.decode(symbols))
-            self.readings.append(Reading(sample.id, sample.references or ("",), hypothesis))
+            self.readings.append(Reading(sample.id, sample.references or ("",), self.text(symbols)))
+
+    def text(self, symbols: Sequence[int]) -> str:
+        """Return the text of symbols as it is scored."""
+        return self.normalisation(self.vocabulary.decode(symbols))
 
     def finish(self, log: Callable[[str, float], None]) -> float:
         """Log each score, as in `validation_cer`; return the one that decides."""

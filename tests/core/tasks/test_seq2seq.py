@@ -8,7 +8,9 @@ import torch
 from lstmapps.data import Batch, Sample
 from lstmapps.lengths import padding_mask
 from lstmapps.nn import ConvRecurrentEncoder, DecoderSettings
+from lstmapps.scores import score_named
 from lstmapps.tasks import Seq2SeqTask
+from lstmapps.tasks.rewards import Rewards
 from lstmapps.text import Vocabulary
 
 LETTERS = Vocabulary(list("abcdef"))
@@ -96,3 +98,56 @@ def test_settings_that_cannot_be_are_refused(settings, fault):
     encoder = ConvRecurrentEncoder(8, [], 8, 1)
     with pytest.raises(ValueError, match=fault):
         Seq2SeqTask(encoder, DecoderSettings(8, 16), LETTERS, **{"source_vocabulary": LETTERS, **settings})
+
+
+def test_coverage_adds_the_squares_of_what_each_step_lacks_of_being_attended_to_once():
+    given = batch(TEXTS)
+    plain, covered = task(label_smoothing=0.0), task(label_smoothing=0.0, coverage=2.0)
+    lacking, count = 0.0, 0
+    for text in TEXTS:
+        symbols = LETTERS.encode(text)
+        memory, lengths = plain.network.encode(torch.tensor(symbols).view(1, -1, 1), torch.tensor([len(symbols)]))
+        _, attended = plain.network.decoder(torch.tensor([[0, *symbols]]), memory, lengths)
+        lacking += (1.0 - attended[0].sum(0)).square().sum()
+        count += len(symbols) + 1
+    difference = covered.training_step(given, 0) - plain.training_step(given, 0)
+    torch.testing.assert_close(difference, 2.0 * lacking / count, atol=1e-5, rtol=1e-4)
+
+
+def test_rewards_are_above_the_mean_of_the_others_drawn():
+    rewards = Rewards(score_named("exact"), 3)
+    samples = [Sample("1", "x", "a b"), Sample("2", "x", "a c"), Sample("3", "y", "d")]
+    rewards.know(samples)
+    advantages, mean = rewards([samples[0], samples[2]], [["a b", "a c", "q"], ["d", "e", "e"]])
+    assert advantages == pytest.approx([50.0, 50.0, -100.0, 100.0, -50.0, -50.0])
+    assert mean == pytest.approx(50.0)
+
+
+def test_what_is_rewarded_becomes_more_probable():
+    made, given = task(reward="exact", draws=40), batch(["ab"] * 4)
+    made.rewards.know(given.samples)
+    x, lengths = given.x[:1], given.lengths[:1]
+
+    def probability():
+        logits = made.network.eval()(x, lengths, torch.tensor([[0, *LETTERS.encode("ab")]]))[0]
+        return float(logits.log_softmax(1).gather(1, torch.tensor([[1], [2], [0]])).sum())
+
+    before, optimiser = probability(), torch.optim.Adam(made.parameters(), 0.01)
+    for step in range(30):
+        made.trainer.global_step = step
+        optimiser.zero_grad()
+        made.train().training_step(given, 0).backward()
+        optimiser.step()
+    assert probability() > before + 1.0
+
+
+def test_stages_of_the_frontend_thaw_one_after_another():
+    made = task(thaw=2.0)
+    stages = [torch.nn.Linear(2, 2) for _ in range(3)]
+    made.network.frontend.levels = lambda: stages
+    for epoch, learning in ((0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (6, 3)):
+        for parameter in (p for stage in stages for p in stage.parameters()):
+            parameter.grad = torch.ones_like(parameter)
+        made.trainer.current_epoch = epoch
+        made.on_before_optimizer_step(None)
+        assert [stage.weight.grad is not None for stage in stages] == [number >= 3 - learning for number in range(3)]
