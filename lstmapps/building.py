@@ -55,6 +55,15 @@ def build_network(description: dict[str, Any], weights: dict[str, Tensor], folde
     return network
 
 
+def start_from(network: nn.Module, weights: dict[str, Tensor], file: Path) -> None:
+    """Fill a network that is to be trained; what the weights lack of its frontend stays as it is. Raises UserError."""
+    own = weights_of(network)
+    missing = {name: value for name, value in own.items() if name.startswith("frontend.") and name not in weights}
+    complete = {**weights, **missing}
+    _check_shapes(network, complete, file)
+    network.load_state_dict({name: value.to(own[name].dtype) for name, value in complete.items()}, strict=False)
+
+
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """Return the state of a network by its names; what several places share stands once, by the first of them."""
     seen: set[int] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 from rapidfuzz.distance import Levenshtein
 
 from lstmapps.confidence import calibration_error, characters_right, fit_calibration
-from lstmapps.data.samples import Sample, group_of
+from lstmapps.data.domain import Domain
+from lstmapps.data.samples import Box, Sample, group_of
 from lstmapps.model import Model
 from lstmapps.prediction import Failure, Prediction
 from lstmapps.scores import Measured, Score, measure
@@ -75,6 +76,23 @@ class Evaluation:
         score = self.first.score
         return {name: _measure([score], some)[score.name] for name, some in found.items() if len(some) >= _FEWEST}
 
+    def pointing(self, domain: Domain) -> float | None:
+        """Return which share of the attention of words lies where what they name is, None if no place is known.
+
+        A cell of the grid belongs to a place if they touch.
+        """
+        shares = []
+        for case in self.cases:
+            attended = case.prediction.attended
+            if attended is None or attended.grid is None:
+                continue
+            for box, weights in zip(
+                domain.places(case.prediction.sample, attended.written), attended.weights, strict=True
+            ):
+                if box is not None:
+                    shares.append(sum(weights[cell] for cell in _cells(box, attended.grid)))
+        return sum(shares) / len(shares) if shares else None
+
     def confusions(self) -> Counter[tuple[str, str]]:
         """Count `(reference character, what stands instead)`; one side is empty for a deletion or insertion."""
         counts: Counter[tuple[str, str]] = Counter()
@@ -84,6 +102,17 @@ class Evaluation:
                 new = case.hypothesis[operation.dest_pos] if operation.tag != "delete" else ""
                 counts[old, new] += 1
         return counts
+
+
+def _cells(box: Box, grid: tuple[int, int]) -> Iterator[int]:
+    """Yield the cells of a grid, counted row by row, that a place touches."""
+    rows, columns = grid
+    left, top, right, bottom = box
+    for row in range(rows):
+        for column in range(columns):
+            across = column < right * columns and left * columns < column + 1
+            if across and row < bottom * rows and top * rows < row + 1:
+                yield row * columns + column
 
 
 def evaluate(

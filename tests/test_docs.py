@@ -46,7 +46,7 @@ def test_commands_exist(page):
             _, rest = parser.parse_known_args(words[2:])
             settings = [word for word in rest if word.startswith("--")]
             assert all(
-                re.match(r"--((data|model|trainer|optimisation)\.|seed_everything$)", word) for word in settings
+                re.match(r"--((data|model|trainer|optimisation)\.|seed_everything$|start$)", word) for word in settings
             ), line
             assert not settings or module.TAKES_OVERRIDES, line
 

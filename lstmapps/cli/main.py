@@ -25,7 +25,7 @@ COMMANDS = {
     "doctor": "check the installation",
 }
 
-TOP_SETTINGS = ("seed_everything", "average", "card")
+TOP_SETTINGS = ("seed_everything", "average", "card", "start")
 """The settings of a recipe that stand at its top; all others have a dot in their names."""
 
 ESCAPE = "backslashreplace"

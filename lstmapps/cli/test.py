@@ -6,8 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lstmapps.cli.progress import watch
+
+if TYPE_CHECKING:
+    from lstmapps.scores import Measured
 
 TAKES_OVERRIDES = True
 
@@ -23,11 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, help="write a report to this HTML file")
     parser.add_argument("--record", action="store_true", help="write the scores into the model's results.json")
     parser.add_argument("--skip-bad", action="store_true", help="go on without unusable samples")
+    parser.add_argument("--baselines", action="store_true", help="score what needs no network too, and tell variety")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on the last line")
     parser.epilog = "Settings of the data can follow, as in --data.root DIR or --data.test FILE."
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from lstmapps.baselines import baselines, variety
     from lstmapps.data import Problem
     from lstmapps.data.checks import refuse, text_problems
     from lstmapps.evaluation import evaluate, record
@@ -50,8 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"left out: {problem.message}", file=sys.stderr)
     if arguments.report:
         write_report(arguments.report, model, arguments.split, evaluation, group=data.group)
+    trivial = baselines(model, data, evaluation, watch) if arguments.baselines else {}
     if arguments.record:
         record(model, arguments.split, evaluation, arguments.decoder)
+        for name, scores in trivial.items():
+            model.results[f"{arguments.split} ({name})"] = _plain_results(len(evaluation.cases), scores)
         model.save(package_folder(arguments.model))
     result = {
         "model": model.name,
@@ -64,6 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
     if model.domain.reads_text:
         by_length = evaluation.by_length()
         result["by_length"] = {name: measured.as_json() for name, measured in by_length.items()}
+    if (share := evaluation.pointing(model.domain)) is not None:
+        result["attention_on_named"] = round(share, 4)
+    if arguments.baselines:
+        result["baselines"] = {
+            name: {score: each.as_json() for score, each in scores.items()} for name, scores in trivial.items()
+        }
+        result["variety"] = variety(data, evaluation)
     if arguments.json:
         print(json.dumps(result))
         return 0
@@ -71,4 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
     for measured in evaluation.scores.values():
         counts = ", ".join(f"{name} {count}" for name, count in measured.details.items())
         print(f"{measured} (95 %: {measured.low:.2f} to {measured.high:.2f}){counts and f'; {counts}'}")
+    if share is not None:
+        print(f"{100 * share:.1f} % of the attention of words lies on what they name")
+    for name, scores in trivial.items():
+        print(f"{name}: {', '.join(map(str, scores.values()))}")
+    if arguments.baselines:
+        print(", ".join(f"{name} {value:.2f} %" for name, value in result["variety"].items()))
     return 0
+
+
+def _plain_results(samples: int, measured: dict[str, Measured]) -> dict[str, Any]:
+    return {"samples": samples, "metrics": {name: each.as_json() for name, each in measured.items()}}

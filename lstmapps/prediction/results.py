@@ -23,12 +23,13 @@ class Piece:
 class Attended:
     """What a decoder looked at: weights (written, read) of the words, or steps, that were read for each word written.
 
-    read is empty where inputs are no texts.
+    read is empty where inputs are no texts. grid: rows and columns, where what was read are the cells of a grid.
     """
 
     read: list[str]
     written: list[str]
     weights: list[list[float]]
+    grid: tuple[int, int] | None = None
 
     def pairs(self) -> list[tuple[int, int]]:
         """Return `(read, written)`, the place of what was looked at most for each word written."""

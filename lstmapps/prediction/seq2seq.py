@@ -162,7 +162,7 @@ class Seq2SeqPredictor:
             words=pieces,
             alternatives=[(self.vocabulary.decode(other.symbols), other.score) for other in others],
             score=best.score,
-            attended=Attended(read, words, weights.tolist()),
+            attended=Attended(read, words, weights.tolist(), getattr(self.network.encoder, "grid", None)),
         )
 
     def _read(self, x: Tensor) -> tuple[list[str], list[list[int]]]:

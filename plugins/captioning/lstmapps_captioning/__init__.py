@@ -1,0 +1,1 @@
+"""Describes pictures in a sentence: a plugin of lstmapps."""
