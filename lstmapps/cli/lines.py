@@ -15,8 +15,11 @@ _CHUNK = 1 << 16  # bytes that are read at a time
 
 
 def arriving(file: BinaryIO) -> Iterator[list[Sample]]:
-    """Yield the lines that can be read without waiting, at least one, until the end; their ids are `-:number`."""
-    from lstmapps.data import Sample, decoded
+    """Yield the lines that can be read without waiting, at least one, until the end.
+
+    Their ids are `-:number`; of a line `name<TAB>text`, as `lstmapps predict` writes it, the name.
+    """
+    from lstmapps.data import Sample, decoded, named
 
     number = 0
     for lines in _whole_lines(file):
@@ -26,7 +29,7 @@ def arriving(file: BinaryIO) -> Iterator[list[Sample]]:
             place = f"-:{number}"
             text = line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
             try:
-                samples.append(Sample(place, decoded(place, text)))
+                samples.append(named(place, decoded(place, text)))
             except UserError as error:
                 samples.append(Sample(place, None, fault=str(error)))
         yield samples

@@ -28,6 +28,7 @@ from lstmapps.data.samples import (
     distinct,
     group_of,
     merged,
+    named,
     pad,
     tolerant,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "group_of",
     "lines_of",
     "merged",
+    "named",
     "pad",
     "read_columns",
     "read_json_lines",

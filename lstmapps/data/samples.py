@@ -66,6 +66,12 @@ def merged(samples: Iterable[Sample]) -> list[Sample]:
     return list(together.values())
 
 
+def named(place: str, line: str) -> Sample:
+    """Return the text of a line as a sample; of `name<TAB>text`, as `lstmapps predict` writes it, with that name."""
+    name, tab, text = line.rpartition("\t")
+    return Sample(name if tab and name.strip() else place, text)
+
+
 def distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
     """Yield samples with ids of their own: the second of one id ends in `#2`, the third in `#3`."""
     seen: set[str] = set()

@@ -27,6 +27,11 @@ class Memory:
     values: Tensor
     padding: Tensor
 
+    def extended(self, other: Memory) -> Memory:
+        """Return this memory with the steps of another behind its own."""
+        pairs = ((self.keys, other.keys), (self.values, other.values), (self.padding, other.padding))
+        return Memory(*(torch.cat(pair, dim=1) for pair in pairs))
+
     def rows(self, index: Tensor) -> Memory:
         """Return the memory of the rows `index` (rows,)."""
         return Memory(self.keys[index], self.values[index], self.padding[index])

@@ -61,6 +61,8 @@ class DecoderSettings:
         the attentional vector of the last step, "input" (Luong et al. 2015, section 3.3); or what the state before
         attends to, "context" (Bahdanau et al. 2015, eq. 4 to 6).
     gate: the context is scaled, at each step, by one number that the query gives (Xu et al. 2015, section 4.2.1).
+    sentinel: what the first layer remembers, gated, is one more place that can be attended to, so that words that are
+        not seen need not be looked for (Lu et al. 2017, "Knowing when to look", eq. 9 to 13); of an LSTM alone.
     bridge: the first state is made of the first and last step of the memory ("ends"), of its mean ("mean"), or is zero.
     tied: the output has the weights of the embedding (Press & Wolf 2017); the attentional vector is of its size.
     dropout: share of what is dropped in training of each layer's input and of the attentional vector; variational:
@@ -76,6 +78,7 @@ class DecoderSettings:
     heads: int = 4
     feeding: Literal["none", "input", "context"] = "none"
     gate: bool = False
+    sentinel: bool = False
     bridge: Literal["ends", "mean", "none"] = "ends"
     tied: bool = True
     dropout: float = 0.0
@@ -90,6 +93,10 @@ class DecoderSettings:
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if self.attention == "none" and (self.feeding == "context" or self.gate):
             raise ValueError("without attention there is no context that could be fed, or scaled")
+        if self.sentinel and (self.recurrent != "lstm" or self.feeding == "context"):
+            raise ValueError("a sentinel is what an LSTM remembers after it has read, so no context can be fed to it")
+        if self.sentinel and self.attention in ("none", "location"):
+            raise ValueError(f"a sentinel is one more place to attend to, which the attention {self.attention} has not")
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,7 @@ class AttentionDecoder(nn.Module):
         width = {"ends": 2 * memory_size, "mean": memory_size, "none": 0}[settings.bridge]
         self.bridge = nn.Linear(width, settings.num_layers * parts * hidden) if width else None
         self.gate = nn.Linear(hidden, 1) if settings.gate else None
+        self.sentinel = Sentinel(settings.embedding_size + fed, hidden, memory_size) if settings.sentinel else None
         self.combine = nn.Linear(hidden + context, size)
         self.output = nn.Linear(size, symbols)
         nn.init.normal_(self.embedding.weight, std=settings.embedding_size**-0.5)
@@ -147,7 +155,7 @@ class AttentionDecoder(nn.Module):
     def sequential(self) -> bool:
         """Whether a step needs what the step before it gave, besides the states of the layers."""
         needs = self.attention is not None and self.attention.needs_before
-        return needs or self.settings.feeding != "none"
+        return needs or self.settings.feeding != "none" or self.settings.sentinel
 
     def init_state(self, memory: Tensor, lengths: Tensor) -> DecoderState:
         """See `StepDecoder`."""
@@ -218,7 +226,10 @@ class AttentionDecoder(nn.Module):
             x = torch.cat([x, context.squeeze(1)], dim=1)
         y, first = self._layer(0, x.unsqueeze(1), state.layers[0], drop)
         if context is None:
-            context, weights = self._attend(y, state)
+            remembered = None
+            if self.sentinel is not None:
+                remembered = self.sentinel(x, state.layers[0][0], first[1])
+            context, weights = self._attend(y, state, remembered)
         vectors, above = self._above(y, context, state.layers[1:], drop)
         attended = state.attended + weights.squeeze(1)
         after = replace(state, layers=(first, *above), fed=vectors.squeeze(1), attended=attended)
@@ -230,10 +241,17 @@ class AttentionDecoder(nn.Module):
         vectors, _ = self._above(y, context, state.layers[1:], drop)
         return vectors, weights
 
-    def _attend(self, query: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
+    def _attend(self, query: Tensor, state: DecoderState, remembered: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the context and what was attended to, in the memory and, not told, in `remembered` (batch, size)."""
         if self.attention is None:
             return query[:, :, :0], state.attended.new_zeros(len(query), query.shape[1], state.attended.shape[1])
-        context, weights = self.attention(query, state.memory, state.attended)
+        if remembered is None:
+            context, weights = self.attention(query, state.memory, state.attended)
+        else:
+            one = torch.ones(len(query), dtype=torch.long, device=query.device)
+            further = self.attention.memory(remembered.unsqueeze(1), one)
+            context, weights = self.attention(query, state.memory.extended(further))
+            weights = weights[:, :, :-1]
         return context if self.gate is None else context * self.gate(query).sigmoid(), weights
 
     def _above(
@@ -263,7 +281,9 @@ class AttentionDecoder(nn.Module):
             nn.ModuleList([each, *([] if self.norms is None else [self.norms[i]])])
             for i, each in enumerate(self.layers)
         ]
-        below = [part for part in (self.embedding, self.bridge, self.attention, self.gate) if part is not None]
+        below = [
+            part for part in (self.embedding, self.bridge, self.attention, self.gate, self.sentinel) if part is not None
+        ]
         return [nn.ModuleList(below), *layers, nn.ModuleList([self.combine, self.output])]
 
     def change_symbols(self, sources: Sequence[int | None]) -> None:
@@ -275,6 +295,20 @@ class AttentionDecoder(nn.Module):
     def _tie(self) -> None:
         if self.settings.tied:
             self.output.weight = self.embedding.weight
+
+
+class Sentinel(nn.Module):
+    """s = sigma(W_x x + W_h h) * tanh(m), of what a layer reads, its output before, and its cell state after (Lu et al.
+    2017, eq. 9 and 10), projected to the size of the memory."""
+
+    def __init__(self, input_size: int, hidden_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(input_size + hidden_size, hidden_size)
+        self.projection = nn.Linear(hidden_size, memory_size)
+
+    def forward(self, x: Tensor, before: Tensor, cell: Tensor) -> Tensor:
+        remembered: Tensor = self.projection(self.gate(torch.cat([x, before], dim=1)).sigmoid() * cell.tanh())
+        return remembered
 
 
 class _Dropout:

@@ -37,8 +37,8 @@ class GridEncoder(nn.Module):
         self.norm = nn.LayerNorm(input_size)
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(input_size, output_size)
-        self.row = nn.Parameter(torch.zeros(rows, 1, output_size))
-        self.column = nn.Parameter(torch.zeros(1, columns, output_size))
+        self.row = nn.Parameter(torch.randn(rows, 1, output_size))
+        self.column = nn.Parameter(torch.randn(1, columns, output_size))
 
     @property
     def grid(self) -> tuple[int, int] | None:

@@ -3,11 +3,12 @@
 import html
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from lstmapps_captioning.domain import Captioning
 from lstmapps_captioning.shapes import Shapes
 from PIL import Image
 
@@ -190,5 +191,16 @@ def test_pictures_in_two_parts_are_leaks(capsys, data, tmp_path):
     assert "is the same input as" in printed.out + printed.err
 
 
-def test_an_empty_picture_source_is_read_as_the_domain_says():
-    assert Captioning(size=64).load(Sample("x", np.zeros((10, 12), np.uint8), size=64)).shape == (64, 192)
+def test_a_caption_goes_through_a_pipe_into_translation(shapes, folder):
+    lstmapps = [sys.executable, "-m", "lstmapps", "predict"]
+    said = subprocess.run([*lstmapps, shapes, folder / "0.png", folder / "1.png"], capture_output=True, check=True)
+    form = ["--format", "jsonl"]
+    read = subprocess.run(
+        [*lstmapps, "translation/deu-eng", "-", *form], input=said.stdout, capture_output=True, check=True
+    )
+    lines = [line.split("\t") for line in said.stdout.decode().splitlines()]
+    results = [json.loads(line) for line in read.stdout.splitlines()]
+    assert [result["input"] for result in results] == [name for name, _ in lines]
+    assert [" ".join(result["read"]) for result in results] == [text for _, text in lines]
+    plain = subprocess.run([*lstmapps, "translation/deu-eng", "-"], input=said.stdout, capture_output=True, check=True)
+    assert plain.stdout.decode().splitlines() == [result["text"] for result in results]

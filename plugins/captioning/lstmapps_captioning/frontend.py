@@ -117,7 +117,8 @@ class PretrainedFrontend(nn.Module):
             network = timm.create_model(self.name, pretrained=self.weights == "timm", num_classes=0)
         except Exception as error:  # whatever an unknown name, or a missing connection, leads to
             raise UserError(f"timm gives no network {self.name!r} ({error}); check its name") from None
-        if self.weights != "timm":
+        on_meta = next(network.parameters()).is_meta  # a model package is tried there before it is read
+        if self.weights != "timm" and not on_meta:
             file = _weights_file(self.weights)
             _fill(network, _read(file), file)
         return network.to(memory_format=torch.channels_last)

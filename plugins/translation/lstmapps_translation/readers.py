@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from lstmapps.data import Sample, all_lines, decoded, distinct, lines_of, read_json_lines
+from lstmapps.data import Sample, all_lines, decoded, distinct, lines_of, named, read_json_lines
 from lstmapps.errors import UserError
 
 _PACKED = {".gz", ".xz", ".bz2"}
@@ -21,7 +21,7 @@ _FILES = {".txt", ".tsv", ".jsonl", ".zip", *_PACKED}
 def read_source(source: str, read: str, written: str, columns: Sequence[str]) -> Iterator[Sample]:
     """Yield the sentences of a source, in order, with their translations where it has them; its ending tells its kind.
 
-    - `-`: standard input, a sentence a line;
+    - `-`: standard input, a sentence a line; in a line with a tab, what stands before the last one names it;
     - `X.de`, packed or not, with `X.en` beside it, if these are the languages `read` and `written`: parallel files;
     - `.tsv`: tables with the languages in `columns`; more columns are left alone;
     - `.jsonl`: objects with the keys `source` and `target`, or the two languages, there or in `translation`;
@@ -35,7 +35,8 @@ def read_source(source: str, read: str, written: str, columns: Sequence[str]) ->
 def _read(source: str, read: str, written: str, columns: Sequence[str]) -> Iterator[Sample]:
     if source == "-":
         content = sys.stdin.buffer.read()
-        yield from _plain(lines_of(content, "-"), "-")
+        for sample in _plain(lines_of(content, "-"), "-"):
+            yield sample if sample.fault else named(sample.id, sample.source)
         return
     path = Path(source)
     try:

@@ -20,6 +20,10 @@ DECODERS = [
 DECODERS += [
     {"attention": "additive", "bridge": "mean", "gate": True, "feeding": feeding} for feeding in ("none", "context")
 ]
+DECODERS += [
+    {"attention": kind, "sentinel": True, "feeding": feeding}
+    for kind, feeding in itertools.product(["general", "additive", "multihead"], ["none", "input"])
+]
 LENGTHS = torch.tensor([5, 0, 3, 1])
 
 
@@ -234,3 +238,22 @@ def test_a_bridge_of_the_mean_sees_every_step_alike():
     first = made.init_state(y, LENGTHS).layers[0]
     means = torch.stack([row[: max(1, length)].mean(0) for row, length in zip(y, LENGTHS.tolist(), strict=True)])
     torch.testing.assert_close(torch.cat(first, dim=1), made.bridge(means).tanh())
+
+
+def test_a_sentinel_takes_the_attention_that_places_do_not_get():
+    made = decoder(sentinel=True)
+    y, state = memory(), made.init_state(memory(), LENGTHS)
+    x, before = made.embedding(tokens()[:, 1]), state.layers[0][0]
+    _, after, weights = made.step(tokens()[:, 1], state)
+    gate = made.sentinel.gate(torch.cat([x, before], 1)).sigmoid()
+    remembered = made.sentinel.projection(gate * after.layers[0][1].tanh())
+    places = torch.cat([y[0], remembered[:1]])  # the first row has no padding
+    scores = made.attention.key(places) @ after.layers[0][0][0]
+    torch.testing.assert_close(weights[0], scores.softmax(0)[:-1])
+    assert (weights.sum(1) < 1).all()
+
+
+@pytest.mark.parametrize("settings", [{"recurrent": "gru"}, {"feeding": "context"}, {"attention": "location"}])
+def test_a_sentinel_that_cannot_be_is_refused(settings):
+    with pytest.raises(ValueError, match="a sentinel is"):
+        decoder(sentinel=True, **settings)

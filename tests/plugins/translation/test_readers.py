@@ -96,7 +96,7 @@ def test_a_line_that_is_not_utf_8_is_named_and_the_others_are_read(tmp_path, mon
     good, bad, last = DOMAIN.read(str(tmp_path / "x.txt"))
     assert (good.source, last.source) == ("gut", "auch gut")
     assert bad.fault.startswith(f"{tmp_path / 'x.txt'}:2 is not UTF-8")
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"eins\n\nzwei"), encoding="utf-8"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"eins\n\na.jpg\tzwei"), encoding="utf-8"))
     assert pairs("-") == [("eins", None), ("", None), ("zwei", None)]
 
 
