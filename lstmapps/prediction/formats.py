@@ -56,6 +56,8 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
     if prediction.attended is not None and prediction.attended.read:
         result["read"] = prediction.attended.read
         result["alignment"] = prediction.attended.pairs()
+    if prediction.attended is not None and prediction.attended.grid is not None:
+        result["grid"] = list(prediction.attended.grid)
     if prediction.alternatives:
         result["alternatives"] = [{"text": t, "score": round(s, 4)} for t, s in prediction.alternatives]
     return result

@@ -10,8 +10,8 @@ from lstmapps.data.samples import Sample
 
 @dataclass(frozen=True)
 class Piece:
-    """A character or word of a reading: where it was seen, [start, end) in steps of the input, and how
-    sure the model is, as a calibrated probability that it is right."""
+    """A character or word of a reading: where it was seen, [start, end) in steps of the input, or in cells of its grid
+    counted row by row, and how sure the model is, as a calibrated probability that it is right."""
 
     text: str
     start: float

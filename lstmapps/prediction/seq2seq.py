@@ -146,6 +146,7 @@ class Seq2SeqPredictor:
         words, places = _words([self.vocabulary.text_of(symbol) for symbol in best.symbols])
         confidences = [math.exp(sum(best.log_probabilities[i] for i in place)) for place in places]
         read, spans = self._read(x)
+        grid = getattr(self.network.encoder, "grid", None)
         attention = best.attention.flip(1) if getattr(self.network.frontend, "reverse", False) else best.attention
         weights = torch.stack([attention[place].mean(dim=0) for place in places]) if places else torch.zeros(0, 0)
         if spans and places:
@@ -153,7 +154,7 @@ class Seq2SeqPredictor:
         pieces = []
         for word, confidence, row in zip(words, confidences, weights, strict=True):
             start, end = _extent(row, spans)
-            scale = 1.0 if spans else (sample.size or len(row)) / max(1, len(row))
+            scale = 1.0 if spans or grid else (sample.size or len(row)) / max(1, len(row))
             pieces.append(Piece(word, start * scale, end * scale, confidence))
         return Prediction(
             sample,
@@ -162,7 +163,7 @@ class Seq2SeqPredictor:
             words=pieces,
             alternatives=[(self.vocabulary.decode(other.symbols), other.score) for other in others],
             score=best.score,
-            attended=Attended(read, words, weights.tolist(), getattr(self.network.encoder, "grid", None)),
+            attended=Attended(read, words, weights.tolist(), grid),
         )
 
     def _read(self, x: Tensor) -> tuple[list[str], list[list[int]]]:

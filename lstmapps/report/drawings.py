@@ -30,6 +30,7 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "axes.prop_cycle": cycler(color=["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989"]),
 }
+_ACROSS = 7  # pictures side by side
 _HEIGHT = 64  # of an input's picture, in points
 
 
@@ -62,6 +63,25 @@ def attention(read: Sequence[str], written: Sequence[str], weights: Sequence[Seq
         axes.xaxis.tick_top()
         axes.invert_yaxis()
         axes.tick_params(length=0)
+        return _svg(figure)
+
+
+def looked(picture: bytes, written: Sequence[str], weights: Sequence[Sequence[float]], grid: tuple[int, int]) -> str:
+    """Draw a picture (PNG) for each word written, bright where its weights over the grid (rows, columns) are high."""
+    image = imread(io.BytesIO(picture), format="png")
+    columns = min(_ACROSS, max(1, len(written)))
+    rows = -(-len(written) // columns) or 1
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.2 * columns, 1.4 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes in places:
+            axes.set_axis_off()
+        for axes, word, each in zip(places, written, weights, strict=False):
+            cells = np.asarray(each).reshape(grid)
+            axes.imshow(image, extent=(0, 1, 0, 1))
+            dark = 0.85 * (1.0 - cells / max(float(cells.max()), 1e-9))
+            axes.imshow(np.zeros(grid), extent=(0, 1, 0, 1), cmap="gray", alpha=dark, interpolation="bilinear")
+            axes.set_title(word, fontsize=9, parse_math=False)
         return _svg(figure)
 
 

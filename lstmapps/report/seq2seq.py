@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lstmapps.evaluation import Case, Evaluation
 from lstmapps.model import Model
-from lstmapps.report.drawings import attention, curves
+from lstmapps.prediction import Attended
+from lstmapps.report.drawings import attention, curves, looked
 from lstmapps.report.section import Section
 from lstmapps.scores import Score, measure
 
@@ -19,23 +20,34 @@ def sections(model: Model, evaluation: Evaluation) -> list[Section]:
     """Return the sections in the order in which they stand."""
     first = evaluation.first.score
     return [
-        _attention(evaluation),
+        _attention(model, evaluation),
         _by_length(evaluation),
         _by_confidence(first, evaluation.cases),
         _coverage(model, evaluation.cases),
     ]
 
 
-def _attention(evaluation: Evaluation) -> Section:
+def _attention(model: Model, evaluation: Evaluation) -> Section:
     """Draw a few samples, taken evenly from all."""
-    attended = [case.prediction.attended for case in evaluation.cases]
-    there = [each for each in attended if each is not None and each.read and each.written]
-    step = max(1, len(there) // _DRAWN)
-    drawings = {
-        f"attention-{number}": attention(each.read, each.written, each.weights)
-        for number, each in enumerate(there[::step][:_DRAWN], start=1)
-    }
-    return Section("Attention", "Each row is a word that was written, and what was looked at for it.", (), drawings)
+    drawable = [case for case in evaluation.cases if _drawable(case.prediction.attended)]
+    step = max(1, len(drawable) // _DRAWN)
+    drawings = {}
+    for number, case in enumerate(drawable[::step][:_DRAWN], start=1):
+        attended = case.prediction.attended
+        assert attended is not None
+        if attended.grid is None:
+            drawings[f"attention-{number}"] = attention(attended.read, attended.written, attended.weights)
+        elif picture := model.domain.picture(case.prediction.sample):
+            drawings[f"attention-{number}"] = looked(picture, attended.written, attended.weights, attended.grid)
+    text = "What was looked at for each word that was written."
+    lines = []
+    if (share := evaluation.pointing(model.domain)) is not None:
+        lines = [f"{100 * share:.1f} % of it lies on what words name"]
+    return Section("Attention", text, lines, drawings)
+
+
+def _drawable(attended: Attended | None) -> bool:
+    return attended is not None and bool(attended.written) and bool(attended.read or attended.grid)
 
 
 def _by_length(evaluation: Evaluation) -> Section:

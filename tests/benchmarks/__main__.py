@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from tests.benchmarks import layers, prediction, speech, start, training, translation
+from tests.benchmarks import captioning, layers, prediction, speech, start, training, translation
 
 BENCHMARKS = {
     "layers": layers.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "prediction": prediction.run,
     "speech": speech.run,
     "translation": translation.run,
+    "captioning": captioning.run,
     "start": start.run,
 }
 

@@ -5,13 +5,14 @@ import re
 import types
 import xml.etree.ElementTree as ElementTree
 
+import pytest
 from PIL import Image
 
 from lstmapps.data import Sample
 from lstmapps.evaluation import Case, Evaluation
-from lstmapps.prediction import Piece, Prediction
+from lstmapps.prediction import Attended, Piece, Prediction
 from lstmapps.report import write_report
-from lstmapps.report.drawings import alignment, curves
+from lstmapps.report.drawings import alignment, curves, looked
 from lstmapps.report.page import _learning
 from lstmapps.scores import ErrorRate, measure, score_named
 
@@ -126,3 +127,23 @@ def test_scores_of_one_unit_share_a_drawing():
     assert set(drawn) == {"scores", "scores-2"}
     assert {"CER", "WER", "on validation, %"} <= set(texts_of(drawn["scores"]))
     assert "on validation, points" in texts_of(drawn["scores-2"])
+
+
+def test_a_grid_is_laid_over_the_picture_once_for_each_word():
+    buffer = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(buffer, "PNG")
+    drawing = looked(buffer.getvalue(), ["<a", "$dog$"], [[0.1] * 6, [0.0, 0.9, 0.1, 0.0, 0.0, 0.0]], (2, 3))
+    assert {"<a", "$dog$"} <= set(texts_of(drawing))
+    assert drawing.count("<image") == 2
+
+
+def test_pointing_is_the_share_of_attention_where_what_words_name_is():
+    class Placed(Domain):
+        def places(self, sample, words):
+            return [(0.0, 0.0, 0.5, 0.5), None]  # the upper left quarter, which touches two of three columns
+
+    attended = Attended([], ["dog", "runs"], [[0.4, 0.3, 0.1, 0.2, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]], (2, 3))
+    prediction = Prediction(Sample("x", None), "dog runs", 0.5, attended=attended)
+    share = Evaluation([Case(("dog runs",), "dog runs", prediction)], {}, []).pointing(Placed())
+    assert share == pytest.approx(0.7)
+    assert Evaluation([], {}, []).pointing(Placed()) is None
