@@ -69,6 +69,8 @@ def finetune(
         trainer = _trainer(vars(parsed["trainer"]), score, output, console)
     if model.domain.reads_text:  # pieces of words are left as they are, on both sides
         data.source_vocabulary, vocabulary = model.inputs.vocabulary, model.vocabulary
+    elif model.vocabulary.has_unknown:  # so are whole words
+        vocabulary = model.vocabulary
     else:
         vocabulary = model.vocabulary.extended(data.vocabulary.symbols, visual=model.domain.visual)
     change = VocabularyChange.between(model.vocabulary, vocabulary)

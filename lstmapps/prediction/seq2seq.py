@@ -95,10 +95,10 @@ class Seq2SeqPredictor:
         """Search all symbols, or those of the shortlist that may stand for any of x."""
         asked, networks = self.constraints, [self.network, *self.others]
         encoded = [network.encode(x, lengths) for network in networks]
-        memory, steps = [each for each, _ in encoded], encoded[0][1]
+        memory, steps, never = [each for each, _ in encoded], encoded[0][1], self.vocabulary.never_written
         if not self.shortlist or self.network.shortlist is None:
             decoder = Ensemble([network.decoder for network in networks])
-            return search(decoder, memory, steps, self.search, [asked] * len(seeds), seeds)
+            return search(decoder, memory, steps, self.search, [asked] * len(seeds), seeds, never)
         phrases = [asked.prefix, *asked.must, *asked.must_not]
         also = torch.tensor([symbol for phrase in phrases for symbol in phrase], dtype=torch.long, device=x.device)
         symbols, allowed = self.network.shortlist.symbols(x[:, :, 0], also)
@@ -106,7 +106,15 @@ class Seq2SeqPredictor:
         prefix, *others = (tuple(places[symbol] for symbol in phrase) for phrase in phrases)
         within = Constraints(prefix, others[: len(asked.must)], others[len(asked.must) :])
         shortlisted = Ensemble([Shortlisted(network.decoder, symbols, allowed) for network in networks])
-        found = search(shortlisted, memory, steps, self.search, [within] * len(seeds), seeds)
+        found = search(
+            shortlisted,
+            memory,
+            steps,
+            self.search,
+            [within] * len(seeds),
+            seeds,
+            [places[each] for each in never if each in places],
+        )
         return [
             [replace(each, symbols=tuple(symbols[list(each.symbols)].tolist())) for each in hypotheses]
             for hypotheses in found

@@ -36,11 +36,13 @@ def search(
     settings: Search = Search(),
     constraints: Sequence[Constraints] | None = None,
     seeds: Sequence[int] | None = None,
+    never: Sequence[int] = (),
 ) -> list[list[Hypothesis]]:
     """Return for each row of a batch the best texts, best first, at most `settings.n_best`.
 
     decoder: see `lstmapps.nn.StepDecoder`; memory, lengths (batch,): what its `init_state` takes. constraints: of each
-    row. seeds: of each row, for what is drawn, so that it does not depend on the other rows.
+    row. seeds: of each row, for what is drawn, so that it does not depend on the other rows. never: symbols that no
+    text has, such as that of an unknown word.
     Rows whose search is over leave the batch. Raises ValueError for constraints that no text within
     the longest length can keep; a row of them that the search did not meet is an empty list.
     """
@@ -57,7 +59,7 @@ def search(
         row.constraints.refuse_impossible(row.longest)
         if settings.sample and row.constraints.must:
             raise ValueError("what must come can be searched for, not drawn")
-    beams = _Beams(settings, rows, lengths.device)
+    beams = _Beams(settings, rows, never, lengths.device)
     state = decoder.init_state(memory, lengths)
     index = torch.arange(len(rows), device=lengths.device).repeat_interleave(settings.width)
     while len(index):
@@ -90,8 +92,8 @@ class _Row:
 class _Beams:
     """The texts that are followed, `width` for each row that is still searched; tensors (rows, width, …)."""
 
-    def __init__(self, settings: Search, rows: Sequence[_Row], device: torch.device) -> None:
-        self.settings, self.rows = settings, list(rows)
+    def __init__(self, settings: Search, rows: Sequence[_Row], never: Sequence[int], device: torch.device) -> None:
+        self.settings, self.rows, self.never = settings, list(rows), list(never)
         width = settings.width
         self.score = torch.full((len(rows), width), NEVER, device=device)
         self.score[:, :: 1 if settings.sample else width // settings.groups] = 0.0  # all begin alike: one is enough
@@ -147,6 +149,7 @@ class _Beams:
             less = torch.where(given > 0, given / settings.repetition, given * settings.repetition)
             logits = logits.scatter(1, come, less)
         logs = logits.log_softmax(dim=1)
+        logs[:, self.never] = NEVER
         if length < settings.shortest:
             logs[:, END] = NEVER
         for number, row in enumerate(self.rows):

@@ -36,13 +36,14 @@ class Rewards:
         }
         self.score = self.score.over(list(self._references.values()))
 
-    def __call__(self, samples: Sequence[Sample], texts: Sequence[Sequence[str]]) -> tuple[list[float], float]:
-        """Return how much each text scores above the mean of the others, those of an input together, and the mean."""
+    def __call__(self, samples: Sequence[Sample], texts: Sequence[str]) -> tuple[list[float], float]:
+        """Return how much each text, `draws` of a sample, scores above the mean of its others, and the mean of all."""
         advantages, total = [], 0.0
-        for sample, drawn in zip(samples, texts, strict=True):
+        for number, sample in enumerate(samples):
             references = self._references[sample.source, sample.region]
+            drawn = texts[number * self.draws : (number + 1) * self.draws]
             own = [self.score.sign * self.score.of(references, f"{text} {_END}") for text in drawn]
-            mean = sum(own) / len(own)
+            mean = sum(own) / self.draws
             total += mean
-            advantages += [(each - mean) * len(own) / max(1, len(own) - 1) for each in own]
-        return advantages, self.score.sign * total / max(1, len(samples))
+            advantages += [(each - mean) * self.draws / (self.draws - 1) for each in own]
+        return advantages, self.score.sign * total / len(samples)

@@ -152,20 +152,24 @@ class Seq2SeqTask(LightningModule):
 
     def _rewarded(self, batch: Batch, memory: Tensor, lengths: Tensor, rewards: Rewards) -> Tensor:
         """Return the loss whose gradient raises the expected reward, (5) to (8) of Rennie et al. 2017."""
-        decoder, count = self.network.decoder.eval(), rewards.draws
-        seeds = [crc32(f"{self.trainer.global_step} {sample.id}".encode()) for sample in batch.samples]
-        drawn = search(
-            decoder, memory.detach(), lengths, Search(sample=True, n_best=count, longest=LONGEST), None, seeds
-        )
+        decoder, vocabulary = self.network.decoder.eval(), self.validation.vocabulary
+        index = torch.arange(len(lengths), device=lengths.device).repeat_interleave(rewards.draws)
+        memory, lengths = memory[index], lengths[index]
+        seeds = [
+            crc32(f"{self.trainer.global_step} {number} {sample.id}".encode())
+            for sample in batch.samples
+            for number in range(rewards.draws)
+        ]
+        drawing = Search(sample=True, longest=LONGEST)
+        found = search(decoder, memory.detach(), lengths, drawing, None, seeds, vocabulary.never_written)
         decoder.train()
-        texts = [[each.symbols for each in found] for found in drawn]
-        advantage, reward = rewards(batch.samples, [[self.validation.text(s) for s in found] for found in texts])
-        index = torch.tensor([row for row, found in enumerate(texts) for _ in found], device=memory.device)
-        symbols = [torch.tensor((*each, BLANK), device=memory.device) for found in texts for each in found]
+        drawn = [row[0].symbols for row in found]
+        advantage, reward = rewards(batch.samples, [self.validation.text(each) for each in drawn])
+        symbols = [torch.tensor((*each, BLANK), device=memory.device) for each in drawn]
         targets = torch.nn.utils.rnn.pad_sequence(symbols, batch_first=True)
         written = torch.tensor([len(each) for each in symbols], device=memory.device)
         before = functional.pad(targets[:, :-1], (1, 0), value=BLANK)
-        vectors, _ = decoder(before, memory[index], lengths[index])
+        vectors, _ = decoder(before, memory, lengths)
         real = ~padding_mask(written, targets.shape[1])
         losses = functional.cross_entropy(decoder.output(vectors[real]).float(), targets[real], reduction="none")
         weights = torch.tensor(advantage, device=losses.device).unsqueeze(1).expand(real.shape)[real]
@@ -197,7 +201,8 @@ class Seq2SeqTask(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         memory, lengths = self.network.encode(batch.x, batch.lengths, features=batch.features)
-        found = search(self.network.decoder, memory, lengths, Search(beam=1))
+        never = self.validation.vocabulary.never_written
+        found = search(self.network.decoder, memory, lengths, Search(beam=1), never=never)
         self.validation.add(batch.samples, [texts[0].symbols if texts else () for texts in found])
 
     def on_validation_epoch_end(self) -> None:

@@ -120,12 +120,12 @@ class Vocabulary:
             if piece in self._index:
                 symbols.append(piece)
             else:  # a stretch of unknown words, or of characters that the model has not, but perhaps the vocabulary
-                symbols += [UNKNOWN] * piece.count(SPACE) if UNKNOWN in self._index else piece
+                symbols += [UNKNOWN] * piece.count(SPACE) if self.has_unknown else piece
         return symbols
 
     def unknown(self, text: str) -> list[str]:
         """Return the characters of a text that are not in the vocabulary, each once, in order."""
-        if self.is_subword and UNKNOWN in self._index:
+        if self.has_unknown:
             return []
         characters = dict.fromkeys(self.written(text))
         if self.is_subword:
@@ -141,6 +141,16 @@ class Vocabulary:
         """Return what a symbol writes; a piece that begins a word writes a space before it."""
         symbol = self.symbols[index - 1]
         return symbol.replace(SPACE, " ") if self.is_subword else symbol
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether a symbol of its own stands for every word that the vocabulary has not."""
+        return UNKNOWN in self._index
+
+    @property
+    def never_written(self) -> list[int]:
+        """The indices that stand in texts that are learnt, and in none that is written."""
+        return [self._index[UNKNOWN]] if self.has_unknown else []
 
     @cached_property
     def silent(self) -> list[int]:

@@ -300,3 +300,11 @@ def test_the_attention_of_each_symbol_is_that_of_its_step():
             count = int(LENGTHS[row])
             _, expected = made(tokens, y[row : row + 1, :count], LENGTHS[row : row + 1])
             torch.testing.assert_close(hypothesis.attention, expected[0])
+
+
+@pytest.mark.parametrize("asked", [Search(beam=3, n_best=3), Search(sample=True, n_best=5)])
+def test_symbols_that_are_never_written_are_not(asked):
+    made, y = decoder(), memory()
+    assert any(2 in text for row in texts_of(search(made, y, LENGTHS, asked)) for text in row)
+    found = texts_of(search(made, y, LENGTHS, asked, never=[2]))
+    assert not any(2 in text for row in found for text in row)
