@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lstmapps.data import Inputs, Sample, SequenceData, merged
 from lstmapps.data.features import FrozenFrontend
+from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, Watch
 from lstmapps.model import Model
 from lstmapps.scores import Measured, distinct, measure
@@ -25,12 +26,17 @@ def baselines(
     """Score the most frequent text of the training part, and the text of the training input that is nearest.
 
     Inputs are compared by the cosine of the mean over the steps of what the network's frontend, if it is frozen, or
-    else its encoder gives. The frontend's outputs are kept in `data.cache`.
+    else its encoder gives. The frontend's outputs are kept in `data.cache`. Training inputs that cannot be used are
+    left out; raises UserError if none can.
     """
-    train = merged(sample for sample in data.samples("train") if not sample.fault)
-    frequent = Counter(text for sample in train for text in sample.references).most_common(1)[0][0]
+    train = [sample for sample in merged(s for s in data.samples("train") if not s.fault) if sample.text]
     tests = [case.prediction.sample for case in evaluation.cases]
-    known, asked = (_pooled(model, data, samples, watch) for samples in (train, tests))
+    known, there = _pooled(model, data, train, watch)
+    asked, _ = _pooled(model, data, tests, watch)
+    train = [train[place] for place in there]
+    if not train:
+        raise UserError("no sample of the training part can be used for baselines; check `data.train`")
+    frequent = Counter(text for sample in train for text in sample.references).most_common(1)[0][0]
     nearest = [train[int(row.argmax())].references[0] for row in asked @ known.T]
     written = {MOST_FREQUENT: [frequent] * len(tests), NEAREST: nearest}
     references = [case.references for case in evaluation.cases]
@@ -52,19 +58,27 @@ def variety(data: SequenceData, evaluation: Evaluation) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def _pooled(model: Model, data: SequenceData, samples: Sequence[Sample], watch: Watch) -> Tensor:
-    """Return for each sample the mean over its steps, (samples, size), of length 1."""
+def _pooled(model: Model, data: SequenceData, samples: Sequence[Sample], watch: Watch) -> tuple[Tensor, list[int]]:
+    """Return for each sample that can be loaded the mean over its steps, (samples, size), of length 1; and its place."""
     network = model.network
     frozen = getattr(network.frontend, "frozen", False)
     device = next(network.parameters()).device
     features = FrozenFrontend(network.frontend, data.cache, device) if frozen else None
     inputs = Inputs(model.domain, model.normalisation, model.inputs.vocabulary, features=features)
-    means = []
+    means, there = [], []
     with features.kept() if features else nullcontext():
-        for sample in watch(samples, len(samples)):
-            x = inputs.load(model.domain.measure(sample))
+        for place, sample in enumerate(watch(samples, len(samples))):
+            try:
+                x = inputs.raw(model.domain.measure(sample))
+            except UserError:
+                continue
+            if not len(x):
+                continue
+            there.append(place)
+            if features is not None:
+                x = features(x)
             if features is None:
                 steps, lengths = network.encode(x.unsqueeze(0).to(device), torch.tensor([len(x)], device=device))
                 x = steps[0, : int(lengths[0])]
             means.append(x.float().mean(dim=0).cpu())
-    return functional.normalize(torch.stack(means), dim=1)
+    return functional.normalize(torch.stack(means) if means else torch.zeros(0, 1), dim=1), there

@@ -56,7 +56,10 @@ def build_network(description: dict[str, Any], weights: dict[str, Tensor], folde
 
 
 def start_from(network: nn.Module, weights: dict[str, Tensor], file: Path) -> None:
-    """Fill a network that is to be trained; what the weights lack of its frontend stays as it is. Raises UserError."""
+    """Fill a network that is to be trained; what the weights lack of its frontend stays as it is.
+
+    Raises UserError if they are those of another network.
+    """
     own = weights_of(network)
     missing = {name: value for name, value in own.items() if name.startswith("frontend.") and name not in weights}
     complete = {**weights, **missing}

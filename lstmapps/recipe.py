@@ -17,10 +17,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from lstmapps.building import WEIGHTS, start_from
 from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
-from lstmapps.package import package_folder, read
 from lstmapps.plugins import find
 from lstmapps.tasks import Task
 from lstmapps.training import TRAINER_DEFAULTS, Run, progress, quieten
@@ -89,21 +87,8 @@ def build(
             parser_kwargs={"exit_on_error": False},
         )
     config = _plain(cli.config)
-    if config["start"] is not None:
-        _begin(cli.model, cli.datamodule, config["start"])
     package_config = _package_config(name, config, cli.model)
-    return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule)
-
-
-def _begin(task: Task, data: SequenceData, start: str) -> None:
-    """Give a network the weights of a model; what that has not, a frontend may have of its own."""
-    folder = package_folder(start)
-    package = read(folder)
-    if package.vocabulary != data.vocabulary or package.source_vocabulary not in (None, data.source_vocabulary):
-        raise UserError(
-            f"{folder} has another vocabulary than the training texts give; use `lstmapps finetune` instead"
-        )
-    start_from(task.network, package.weights, folder / WEIGHTS)
+    return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule, config["start"])
 
 
 @contextmanager

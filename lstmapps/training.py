@@ -18,10 +18,11 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 
 from lstmapps import package as packages
-from lstmapps.building import weights_of
+from lstmapps.building import WEIGHTS, start_from, weights_of
 from lstmapps.data import Sample, SequenceData
 from lstmapps.data.features import FrozenFrontend
 from lstmapps.errors import UserError
+from lstmapps.nn import GridEncoder
 from lstmapps.package import Package
 from lstmapps.tasks import Task
 from lstmapps.tasks.callbacks import AveragedWeights, ExactResume, History, Interrupted, KeepBest, ShowReadings
@@ -44,7 +45,8 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 class Run:
     """A training made ready: its parts, built and linked.
 
-    config: what will stand in the package's config.yaml. average: decay of the averaged weights.
+    config: what will stand in the package's config.yaml. average: decay of the averaged weights. start: a model, by its
+    name or folder, whose weights the network begins with.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Run:
     trainer: Trainer
     task: Task
     data: SequenceData
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def train(
     """
     _claim(output, resume)
     task, data, trainer = run.task, run.data, run.trainer
+    if run.start is not None and not resume:
+        _begin(task, data, run.start)
     if not data.parts:
         prepare(data, task.network, trainer.strategy.root_device)
     console.quiet = console.quiet or not trainer.is_global_zero
@@ -136,6 +141,39 @@ def prepare(data: SequenceData, network: Any, device: torch.device) -> None:
         return
     data.features = FrozenFrontend(network.frontend, data.cache, device)
     data.prepare(network.room and network.encoder.output_lengths)
+    _check_grid(data, network.encoder)
+
+
+def _check_grid(data: SequenceData, encoder: Any) -> None:
+    """Raise UserError if what a frozen frontend gives is not the grid that an encoder takes."""
+    if not isinstance(encoder, GridEncoder):
+        return
+    cells, size = data.inputs.load(data.parts["train"][0]).shape
+    if cells != encoder.rows * encoder.columns or size != encoder.norm.normalized_shape[0]:
+        raise UserError(
+            f"the frontend gives {cells} cells of {size}, and the encoder takes {encoder.rows} x {encoder.columns} of "
+            f"{encoder.norm.normalized_shape[0]}; set model.init_args.encoder.init_args to the rows, columns and "
+            "input_size that it gives"
+        )
+
+
+def _begin(task: Task, data: SequenceData, start: str) -> None:
+    """Give a network the weights of a model; what that lacks of the frontend, this has of its own."""
+    folder = packages.package_folder(start)
+    if not folder.is_dir():
+        raise UserError(f"there is no model at {start} to begin with; train it first, or name another with --start")
+    package = packages.read(folder)
+    if package.vocabulary != data.vocabulary or package.source_vocabulary not in (None, data.source_vocabulary):
+        raise UserError(
+            f"{folder} has another vocabulary than the training texts give; use `lstmapps finetune` instead"
+        )
+    try:
+        start_from(task.network, package.weights, folder / WEIGHTS)
+    except UserError as error:
+        raise UserError(
+            f"the recipe's network cannot begin with {start} ({error}); give it the sizes of that model, or another "
+            "--start"
+        ) from None
 
 
 def progress(console: Console | None) -> list[Callback]:

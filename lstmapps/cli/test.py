@@ -56,9 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"left out: {problem.message}", file=sys.stderr)
     if arguments.report:
         write_report(arguments.report, model, arguments.split, evaluation, group=data.group)
-    trivial = baselines(model, data, evaluation, watch) if arguments.baselines else {}
     if arguments.record:
         record(model, arguments.split, evaluation, arguments.decoder)
+        model.save(package_folder(arguments.model))
+    trivial = baselines(model, data, evaluation, watch) if arguments.baselines else {}
+    if arguments.record and trivial:
         for name, scores in trivial.items():
             model.results[f"{arguments.split} ({name})"] = _plain_results(len(evaluation.cases), scores)
         model.save(package_folder(arguments.model))

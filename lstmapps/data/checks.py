@@ -54,13 +54,13 @@ def load_all(
         try:
             measured = inputs.domain.measure(sample)
             x = inputs.raw(measured)
-            digest = digest_of(x)
-            if inputs.features is not None:
-                x = inputs.features(x, digest)
         except Exception as error:
             return Checked(sample, problem=Problem(sample.id, "unreadable", cause(error, sample.id)))
-        held = None if inputs.features is not None and inputs.features.folder is not None else x
-        return Checked(replace(measured, size=len(x)), held, digest)
+        digest = digest_of(x)
+        if inputs.features is not None:  # whatever goes wrong there is no fault of this input
+            x = inputs.features(x, digest)
+        on_disk = inputs.features is not None and inputs.features.folder is not None
+        return Checked(replace(measured, size=len(x)), None if on_disk else x, digest)
 
     results: list[Checked] = []
     kept = 0
@@ -71,6 +71,11 @@ def load_all(
         for checked in watch(pool.map(check, [first[place] for place in range(len(first))]), len(first)):
             size = 0 if checked.x is None else checked.x.nbytes
             if kept + size > KEPT_BYTES:
+                if inputs.features is not None:
+                    raise UserError(
+                        f"what the frozen frontend gives takes more than {KEPT_BYTES >> 30} GB; name a folder that "
+                        "keeps it, --data.cache DIR"
+                    )
                 checked, size = replace(checked, x=None), 0
             kept += size
             results.append(checked)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +23,9 @@ _SHARD = 1 << 28  # bytes of features in one file
 
 def digest_of(x: Tensor) -> str:
     """Return what tells one loaded input from every other."""
-    return hashlib.blake2b(x.contiguous().numpy().tobytes(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(f"{x.dtype} {tuple(x.shape)}".encode(), digest_size=16)
+    digest.update(x.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class FrozenFrontend:
@@ -39,6 +42,7 @@ class FrozenFrontend:
 
     def __init__(self, frontend: Any, folder: Path | None, device: torch.device | str = "cpu") -> None:
         self.frontend, self.folder, self.device = frontend.to(device), folder, device
+        self.identity: str = frontend.identity
         self._files: dict[str, Path] = {}
         self._opened: dict[Path, Any] = {}
         self._fresh: dict[str, Tensor] = {}
@@ -88,11 +92,16 @@ class FrozenFrontend:
         path = self.folder / f"{name}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-            save_file(self._fresh, partial, {"frontend": self.frontend.identity})
-            partial.replace(path)
-        except OSError as error:
-            raise UserError(f"{path} could not be written ({error.strerror}); choose another data.cache") from None
+            partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
+            try:
+                save_file(self._fresh, partial, {"frontend": self.identity})
+                with partial.open("rb") as file:
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path} could not be written ({error}); choose another data.cache") from None
         self._files |= dict.fromkeys(self._fresh, path)
         self._fresh = {}
 
@@ -103,16 +112,16 @@ class FrozenFrontend:
                 made_by, digests = (file.metadata() or {}).get("frontend"), list(file.keys())
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path} is damaged ({error}); remove it") from None
-        if made_by != self.frontend.identity:
+        if made_by != self.identity:
             raise UserError(
-                f"{path} holds features of {made_by}, not of {self.frontend.identity}; give another data.cache, or "
-                "remove it"
+                f"{path} holds features of {made_by}, not of {self.identity}; give another data.cache, or remove it"
             )
         self._files |= dict.fromkeys(digests, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what a process has opened, and its lock: workers that are spawned open the files themselves."""
-        return {**self.__dict__, "_opened": {}, "_lock": None}
+        """Leave out what a process has opened, and what computes: workers find everything in the files."""
+        own = {**self.__dict__, "_opened": {}, "_lock": None}
+        return own if self.folder is None else {**own, "frontend": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

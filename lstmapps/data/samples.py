@@ -60,9 +60,9 @@ def merged(samples: Iterable[Sample]) -> list[Sample]:
         key = (sample.source, sample.region)
         if key not in together:
             together[key] = sample
-        elif sample.text is not None and sample.text not in together[key].references:
-            first = together[key]
-            together[key] = replace(first, others=(*first.others, sample.text))
+        elif sample.references:
+            text, *others = dict.fromkeys((*together[key].references, *sample.references))
+            together[key] = replace(together[key], text=text, others=tuple(others))
     return list(together.values())
 
 

@@ -95,9 +95,8 @@ class Seq2SeqNetwork(nn.Module):
 
     def description(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Return what a package holds of the network, given what a recipe says of its parts."""
-        frontend = parts["frontend"]
-        if isinstance(self.frontend, TokenEmbedding):
-            frontend = self.frontend.description()
+        own = getattr(self.frontend, "description", None)
+        frontend = own() if own else parts["frontend"]
         return {
             "class_path": "lstmapps.nn.Seq2SeqNetwork",
             "init_args": {

@@ -154,7 +154,7 @@ class Seq2SeqPredictor:
         words, places = _words([self.vocabulary.text_of(symbol) for symbol in best.symbols])
         confidences = [math.exp(sum(best.log_probabilities[i] for i in place)) for place in places]
         read, spans = self._read(x)
-        grid = getattr(self.network.encoder, "grid", None)
+        grid = getattr(self.network.encoder, "grid", None) if self.network.decoder.attends else None
         attention = best.attention.flip(1) if getattr(self.network.frontend, "reverse", False) else best.attention
         weights = torch.stack([attention[place].mean(dim=0) for place in places]) if places else torch.zeros(0, 0)
         if spans and places:
@@ -220,7 +220,10 @@ class _Phrases:
         text = normal
         if unknown := self.vocabulary.unknown(text):
             raise UserError(f"{text!r} has symbols that the model does not write: {' '.join(map(repr, unknown))}")
-        return tuple(self.vocabulary.encode(text))
+        symbols = tuple(self.vocabulary.encode(text))
+        if set(symbols) & set(self.vocabulary.never_written):
+            raise UserError(f"{text!r} has a word that the model does not write; leave it out")
+        return symbols
 
 
 def _words(pieces: Sequence[str]) -> tuple[list[str], list[list[int]]]:

@@ -1,7 +1,7 @@
-"""Scores of captions, over words: BLEU-n, ROUGE-L, CIDEr and CIDEr-D, as the tools of COCO compute them.
+"""Scores of captions, over words: BLEU-n, ROUGE-L, CIDEr and CIDEr-D.
 
-Words are what white space parts; normalise texts alike first. The definitions are those of coco-caption (Chen et al.
-2015, "Microsoft COCO captions: data collection and evaluation server").
+Words are what white space parts; normalise texts alike first. BLEU-n, ROUGE-L and CIDEr-D are computed as coco-caption
+does (Chen et al. 2015, "Microsoft COCO captions: data collection and evaluation server"), which calls CIDEr-D CIDEr.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lstmapps.scores.score import Score, Sums
 NGram = tuple[str, ...]
 
 _ORDERS = 4
+_KEPT = 20_000  # references whose n-grams are held, of six kilobytes each
 _SMALL, _TINY = 1e-9, 1e-15  # what coco-caption adds to counts, so that nothing is divided by zero
 
 
@@ -27,6 +28,7 @@ class BLEUn(Score):
 
     unit = ""
     higher_is_better = True
+    counts_words = True
 
     def __init__(self, n: int) -> None:
         self.name, self.n = f"bleu{n}", n
@@ -89,6 +91,7 @@ class CIDEr(Score):
 
     unit = ""
     higher_is_better = True
+    counts_words = True
 
     def __init__(self, clipped: bool) -> None:
         self.name, self.clipped = "cider_d" if clipped else "cider", clipped
@@ -118,6 +121,8 @@ class CIDEr(Score):
 
     def _reference(self, text: str) -> _Vector:
         if text not in self._known:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
             self._known[text] = self._vector(text)
         return self._known[text]
 

@@ -17,12 +17,14 @@ class Score(ABC):
     """A number over all texts of a part, made of the sums of what each text adds.
 
     name: what a recipe calls it. unit: what stands behind its value. higher_is_better: which way is better.
-    signature: the variant that is computed, as sacreBLEU writes it, where there are several.
+    signature: the variant that is computed, as sacreBLEU writes it, where there are several. counts_words: whether it
+    counts n-grams of the words that white space parts.
     """
 
     name: str
     unit: str = "%"
     higher_is_better: bool = False
+    counts_words: bool = False
 
     @property
     def signature(self) -> str:

@@ -15,7 +15,7 @@ from lstmapps.scores import Score
 LONGEST = 60
 """How many symbols a text may have that is drawn for its reward."""
 
-_END = "</s>"  # a word behind all texts, so that how they end counts too
+_END = " </s>"  # a word behind texts whose words are counted, so that how they end counts too
 
 
 class Rewards:
@@ -26,13 +26,14 @@ class Rewards:
 
     def __init__(self, score: Score, draws: int) -> None:
         self.score, self.draws = score, draws
+        self._end = _END if score.counts_words else ""
         self._references: dict[tuple[Any, Any], list[str]] = {}
 
     def know(self, samples: Sequence[Sample]) -> None:
         """Take the references of all training inputs."""
         together = merged(samples)
         self._references = {
-            (sample.source, sample.region): [f"{text} {_END}" for text in sample.references] for sample in together
+            (sample.source, sample.region): [text + self._end for text in sample.references] for sample in together
         }
         self.score = self.score.over(list(self._references.values()))
 
@@ -42,7 +43,7 @@ class Rewards:
         for number, sample in enumerate(samples):
             references = self._references[sample.source, sample.region]
             drawn = texts[number * self.draws : (number + 1) * self.draws]
-            own = [self.score.sign * self.score.of(references, f"{text} {_END}") for text in drawn]
+            own = [self.score.sign * self.score.of(references, text + self._end) for text in drawn]
             mean = sum(own) / self.draws
             total += mean
             advantages += [(each - mean) * self.draws / (self.draws - 1) for each in own]

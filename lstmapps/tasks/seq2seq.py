@@ -74,6 +74,10 @@ class Seq2SeqTask(LightningModule):
                 raise ValueError(f"{name} is a share of 0 to 1, not {share}")
         if min(coverage, thaw) < 0.0 or draws < 2:
             raise ValueError("coverage and thaw are 0 or more, and draws at least 2")
+        if coverage and (decoder.attention == "none" or reward is not None):
+            raise ValueError("coverage is of a decoder that attends, and is no part of training for a reward")
+        if thaw and getattr(frontend, "frozen", True):
+            raise ValueError("thaw is of a frontend with stages that are trained")
         if frontend is None:
             if source_vocabulary is None or isinstance(encoder, GridEncoder):
                 raise ValueError("a network whose inputs are no texts needs a frontend")
@@ -171,7 +175,9 @@ class Seq2SeqTask(LightningModule):
         before = functional.pad(targets[:, :-1], (1, 0), value=BLANK)
         vectors, _ = decoder(before, memory, lengths)
         real = ~padding_mask(written, targets.shape[1])
-        losses = functional.cross_entropy(decoder.output(vectors[real]).float(), targets[real], reduction="none")
+        logits = decoder.output(vectors[real]).float()
+        logits[:, vocabulary.never_written] = float("-inf")
+        losses = functional.cross_entropy(logits, targets[real], reduction="none")
         weights = torch.tensor(advantage, device=losses.device).unsqueeze(1).expand(real.shape)[real]
         self.log("train_reward", reward, prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
         loss = (losses * weights).sum() / mean_over_processes(self, real.sum())

@@ -86,11 +86,6 @@ def train(capsys, data, weights, recipe, output, *further):
     return call(capsys, "train", recipe, "--output", output, *overrides, *further)
 
 
-@pytest.fixture(scope="module")
-def attending(data, weights, tmp_path_factory):
-    return {"folder": tmp_path_factory.mktemp("runs") / "attend"}
-
-
 @pytest.mark.parametrize("recipe", ["flickr8k-attend", "flickr8k-show-and-tell", "coco"])
 def test_recipes_on_photographs_train_from_kept_features_and_packages_leave_the_encoder_out(
     capsys, data, weights, tmp_path, recipe
@@ -139,6 +134,7 @@ def test_shapes_are_scored_by_where_was_looked_too(capsys, shapes):
     result = call(capsys, "test", shapes, "--data.test.init_args.count=8", "--json")
     result = json.loads(result.strip().split("\n")[-1])
     assert set(result["metrics"]) == {"exact", "bleu"}
+    assert 0 <= result.get("attention_on_named", 0) <= 1
     told = "a small red star left of a large blue circle"
     model = Model.load(shapes)
     (sample,) = [s for s in Shapes("test", 40).samples() if len(s.source.shapes) == 2][:1]

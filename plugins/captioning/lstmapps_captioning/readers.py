@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from lstmapps.pictures import SUFFIXES
 
 _FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images")
 _CAPTIONS = "captions.csv"
+_TOKENS = re.compile(r"\.token(\.txt)?(\.gz|\.xz|\.bz2)?$")
 _PICTURE_COLUMNS, _CAPTION_COLUMNS = ("image", "image_name", "file", "filename"), ("caption", "comment", "text")
 
 Find = Callable[[str], Path]
@@ -50,7 +53,7 @@ def _read(source: str, pictures: Path | None) -> Iterator[Sample]:
         yield from _folder(path)
     elif suffix not in SUFFIXES and not path.exists():
         raise UserError(f"{path} does not exist; check the path")
-    elif ".token" in path.name:
+    elif _TOKENS.search(path.name):
         yield from read_samples(path, partial(_token, find))
     elif suffix == ".csv":
         yield from _table(path, find)
@@ -59,15 +62,23 @@ def _read(source: str, pictures: Path | None) -> Iterator[Sample]:
     elif suffix == ".json":
         yield from _json(path, pictures)
     elif suffix == ".jsonl":
-        yield from read_json_lines(path, ("image",), partial(_json_line, find))
+        for sample in read_json_lines(path, ("image",), partial(_json_line, find)):
+            yield from (replace(sample, text=text, others=()) for text in sample.references or (None,))
     else:
         yield Sample(str(path), path)
 
 
 def _find(folder: Path, name: str) -> Path:
     """Return where a picture lies; where none does, the first place in which it could."""
-    places = [folder / below / name for below in _FOLDERS]
-    return next((place for place in places if place.is_file()), places[0])
+    return _first([folder / below / name for below in _FOLDERS])
+
+
+def _first(places: Sequence[Path]) -> Path:
+    """Return the first place that is a file; where none is, the first."""
+    try:
+        return next((place for place in places if place.is_file()), places[0])
+    except (OSError, ValueError):  # a name that is no possible file's
+        return places[0]
 
 
 def _folder(folder: Path) -> Iterator[Sample]:
@@ -92,9 +103,13 @@ def _token(find: Find, place: str, line: str) -> Sample:
 def _list(path: Path, find: Find) -> Iterator[Sample]:
     """Yield the captions of the pictures that a list names, from the file of captions beside it."""
     names = dict.fromkeys(name.strip() for _, name in read_lines(path))
-    captions = sorted(beside for beside in path.parent.glob("*.token*") if beside.is_file())
-    if not captions:
-        raise UserError(f"{path} lists pictures, and no file of captions (*.token.txt) lies beside it; put it there")
+    beside = sorted(each for each in path.parent.glob("*.token*") if _TOKENS.search(each.name))
+    captions = [each for each in beside if ".lemma." not in each.name]  # Flickr8k has its words' base forms too
+    if len(captions) != 1:
+        there = ", ".join(each.name for each in captions) or "none"
+        raise UserError(
+            f"{path} needs one file of captions (*.token.txt) beside it, and there is {there}; put it there"
+        )
     seen: set[str] = set()
     for sample in read_samples(captions[0], partial(_token, find)):
         if sample.fault or sample.id in names:
@@ -136,44 +151,43 @@ def _json(path: Path, pictures: Path | None) -> Iterator[Sample]:
     """Yield the captions of a file of COCO, or of Karpathy."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        images = content["images"]
-        if isinstance(content.get("annotations"), list):
-            names = {image["id"]: image["file_name"] for image in images}
-            found = [
-                (f"{path}: annotation {number}", annotation) for number, annotation in enumerate(content["annotations"])
-            ]
-            yield from _coco(path, pictures, names, found)
-            return
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        images, annotations = content["images"], content.get("annotations")
+        if not isinstance(images, list):
+            raise ValueError("its `images` are no list")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path} holds no captions of COCO or Karpathy ({reason}); check the file") from None
+    if isinstance(annotations, list):
+        yield from _coco(path, pictures, images, annotations)
+        return
     for number, image in enumerate(images):
         yield from tolerant(f"{path}: image {number}", _karpathy(path, pictures, number, image))
 
 
-def _coco(path: Path, pictures: Path | None, names: dict[Any, str], found: list[tuple[str, Any]]) -> Iterator[Sample]:
+def _coco(path: Path, pictures: Path | None, images: list[Any], annotations: list[Any]) -> Iterator[Sample]:
+    names = {str(image.get("id")): image.get("file_name") for image in images if isinstance(image, dict)}
     folder = path.stem.removeprefix("captions_")  # captions_train2014.json: the pictures are in train2014
-    for place, annotation in found:
-        name = names.get(annotation.get("image_id")) if isinstance(annotation, dict) else None
-        text = annotation.get("caption") if isinstance(annotation, dict) else None
+    root = pictures or path.parent
+    for number, annotation in enumerate(annotations):
+        known = annotation if isinstance(annotation, dict) else {}
+        name, text = names.get(str(known.get("image_id"))), known.get("caption")
         if not isinstance(name, str) or not isinstance(text, str):
+            place = f"{path}: annotation {number}"
             yield Sample(place, None, fault=f"{place} has no caption, or one of a picture that the file does not name")
             continue
-        root = pictures or path.parent
-        places = [root / name, root / folder / name, root.parent / folder / name]
-        yield Sample(name, next((each for each in places if each.is_file()), places[0]), text)
+        yield Sample(name, _first([root / name, root / folder / name, root.parent / folder / name]), text)
 
 
 def _karpathy(path: Path, pictures: Path | None, number: int, image: Any) -> Iterator[Sample]:
     try:
         name, part = image["filename"], image["split"].replace("restval", "train")
         texts = [sentence["raw"] for sentence in image["sentences"]]
-        if not all(isinstance(text, str) for text in (name, part, *texts)):
-            raise TypeError("a name or a sentence is no text")
+        if not texts or not all(isinstance(text, str) for text in (name, part, *texts)):
+            raise TypeError("there is no sentence, or a name that is no text")
         below = Path(image.get("filepath", "")) / name
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: image {number} has no filename, split and sentences ({error}); mend it") from None
     root = pictures or path.parent
-    place = root / below if (root / below).is_file() else _find(root, name)
+    place = _first([root / below, *(root / folder / name for folder in _FOLDERS)])
     for text in texts:
         yield Sample(f"{part}/{name}", place, text)

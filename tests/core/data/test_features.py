@@ -136,3 +136,38 @@ def test_an_input_of_several_samples_is_loaded_once(tmp_path):
     assert all(each.x is None for each in checked), "what is on disk is not held in memory"
     missing = [Sample(f"c{n}", tmp_path / "c", "text") for n in range(2)]
     assert [each.problem.id for each in load_all(Inputs(domain), missing)] == ["c0", "c1"]
+
+
+def test_inputs_of_other_shapes_and_types_are_others():
+    x = torch.zeros(4, 6)
+    assert len({digest_of(each) for each in (x, x.view(6, 4), x.double()[:2])}) == 3
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    features = FrozenFrontend(Doubling(), tmp_path / "cache")
+
+    def compute():
+        with features.kept():
+            features(inputs(1)[0])
+
+    with pytest.raises(UserError, match=r"could not be written .* choose another data.cache"):
+        compute()
+    assert files(tmp_path) == ["cache"]
+
+
+def test_a_fault_of_the_frontend_is_no_fault_of_the_inputs(tmp_path):
+    class Broken(Doubling):
+        def forward(self, x, lengths):
+            raise UserError("the weights are gone; fetch them")
+
+    (tmp_path / "a").write_text("1")
+    with pytest.raises(UserError, match="the weights are gone"):
+        load_all(Inputs(Files(), features=FrozenFrontend(Broken(), None)), [Sample("a", tmp_path / "a", "x")])
+
+
+def test_features_that_do_not_fit_into_memory_ask_for_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("lstmapps.data.checks.KEPT_BYTES", 4)
+    (tmp_path / "a").write_text("1")
+    with pytest.raises(UserError, match=r"--data\.cache DIR"):
+        load_all(Inputs(Files(), features=FrozenFrontend(Doubling(), None)), [Sample("a", tmp_path / "a", "x")])

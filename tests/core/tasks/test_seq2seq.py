@@ -138,7 +138,8 @@ def test_training_for_a_reward_raises_it():
 
 
 def test_stages_of_the_frontend_thaw_one_after_another():
-    made = task(thaw=2.0)
+    made = task()
+    made.thaw = 2.0
     stages = [torch.nn.Linear(2, 2) for _ in range(3)]
     made.network.frontend.levels = lambda: stages
     for epoch, learning in ((0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (6, 3)):
@@ -147,3 +148,9 @@ def test_stages_of_the_frontend_thaw_one_after_another():
         made.trainer.current_epoch = epoch
         made.on_before_optimizer_step(None)
         assert [stage.weight.grad is not None for stage in stages] == [number >= 3 - learning for number in range(3)]
+
+
+@pytest.mark.parametrize("settings", [{"coverage": 1.0, "reward": "cider_d"}, {"thaw": 1.0}, {"draws": 1}])
+def test_settings_that_would_do_nothing_are_refused(settings):
+    with pytest.raises(ValueError, match=r"coverage|thaw|draws"):
+        task(**settings)

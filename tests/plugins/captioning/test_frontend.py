@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from lstmapps_captioning.frontend import ConvolutionalFrontend, PretrainedFrontend
+from lstmapps_captioning.frontend import ConvolutionalFrontend, PretrainedFrontend, _stages
 
+from lstmapps.data import pad
 from lstmapps.errors import UserError
 
 timm = pytest.importorskip("timm")
@@ -104,3 +105,39 @@ def test_what_is_not_there_is_named(weights):
         PretrainedFrontend(NAME, "no-such-package")(pictures(), LENGTHS)
     with pytest.raises(UserError, match="timm gives no network 'resnet5'"):
         PretrainedFrontend("resnet5", str(weights))(pictures(), LENGTHS)
+
+
+def test_a_batch_that_is_padded_gives_what_a_picture_gives_alone(weights):
+    x = torch.rand(1, 260, 780, generator=torch.Generator().manual_seed(0))
+    padded, lengths = pad([x[0]])
+    assert padded.shape[1] > 260
+    for frontend in (PretrainedFrontend(NAME, str(weights)), ConvolutionalFrontend([4], 1).eval()):
+        torch.testing.assert_close(frontend(padded, lengths)[0], frontend(x, lengths)[0])
+
+
+def test_a_model_is_used_with_the_weights_that_it_was_trained_with(weights, tmp_path):
+    arguments = PretrainedFrontend(NAME, str(weights)).description()["init_args"]
+    PretrainedFrontend(**arguments)(pictures(), LENGTHS)
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: value + 1e-3 for name, value in state.items()}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="the model was trained with tf_efficientnet_lite0"):
+        PretrainedFrontend(**{**arguments, "weights": str(tmp_path / "other.pth")})(pictures(), LENGTHS)
+
+
+def test_what_is_carried_needs_no_other_weights(weights):
+    trained = PretrainedFrontend(NAME, str(weights), trained=1)
+    made = PretrainedFrontend(**trained.description()["init_args"])
+    made.load_state_dict(trained.state_dict())
+    torch.testing.assert_close(made(pictures(), LENGTHS), trained(pictures(), LENGTHS))
+
+
+def test_stages_are_those_that_give_the_features():
+    network = timm.create_model("mobilenetv3_small_050", num_classes=0)
+    held = {id(parameter) for stage in _stages(network) for parameter in stage.parameters()}
+    assert not held & {id(parameter) for parameter in network.conv_head.parameters()}
+
+
+@pytest.mark.parametrize("settings", [{"trained": -1}, {"trained": 40}, {"name": "hf-hub:owner/name"}])
+def test_settings_that_cannot_be_are_refused(weights, settings):
+    with pytest.raises(ValueError, match=r"stages that could be trained|is no name"):
+        PretrainedFrontend(**{"name": NAME, "weights": str(weights), **settings})

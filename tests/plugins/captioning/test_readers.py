@@ -49,6 +49,12 @@ def test_flickr8k_is_a_list_beside_its_captions_and_the_folder_of_its_pictures(t
     assert "Flickr8k.token.txt:4" in samples[2].fault
     assert "lists 3.jpg" in samples[3].fault
     assert len(read(tmp_path / "Flickr8k.token.txt")) == 4
+    (tmp_path / "Flickr8k.lemma.token.txt").write_text("1.jpg#0\tdog be\n")
+    assert told(read(tmp_path / "Flickr_8k.trainImages.txt"))[:1] == [("1.jpg", "A dog .")]
+    (tmp_path / "other.token").write_text("1.jpg#0\tx\n")
+    with pytest.raises(UserError, match=r"there is Flickr8k\.token\.txt, other\.token"):
+        read(tmp_path / "Flickr_8k.trainImages.txt")
+    (tmp_path / "other.token").unlink()
     elsewhere = picture(tmp_path / "elsewhere" / "1.jpg").parent
     assert read(tmp_path / "Flickr_8k.trainImages.txt", pictures=str(elsewhere))[0].source == elsewhere / "1.jpg"
 
@@ -63,8 +69,8 @@ def test_flickr30k_s_table_is_parted_by_bars(tmp_path):
 def test_coco_and_karpathy_are_told_apart_and_a_bad_entry_is_named(tmp_path):
     seen = picture(tmp_path / "train2014" / "x.jpg")
     coco = {
-        "images": [{"id": 7, "file_name": "x.jpg"}],
-        "annotations": [{"image_id": 7, "caption": "A dog."}, {"image_id": 8, "caption": "Lost."}, 3],
+        "images": [{"id": 7, "file_name": "x.jpg"}, {"id": 9}, 4],
+        "annotations": [{"image_id": 7, "caption": "A dog."}, {"image_id": [8], "caption": "Lost."}, 3],
     }
     path = tmp_path / "annotations" / "captions_train2014.json"
     path.parent.mkdir()
@@ -79,18 +85,21 @@ def test_coco_and_karpathy_are_told_apart_and_a_bad_entry_is_named(tmp_path):
     assert told([first, second]) == [("train/x.jpg", "A dog."), ("train/x.jpg#2", "A hound.")]
     assert first.source == seen
     assert "image 1" in fault.fault
-    (tmp_path / "other.json").write_text("[1, 2]")
-    with pytest.raises(UserError, match=r"other\.json holds no captions"):
-        read(tmp_path / "other.json")
+    for content in ([1, 2], {"images": None}, {"images": 3}):
+        (tmp_path / "other.json").write_text(json.dumps(content))
+        with pytest.raises(UserError, match=r"other\.json holds no captions"):
+            read(tmp_path / "other.json")
+    (tmp_path / "long.csv").write_text(f"image,caption\n{'x' * 300}.jpg,long\na.jpg,short\n")
+    assert [sample.text for sample in read(tmp_path / "long.csv")] == ["long", "short"]
 
 
 def test_json_lines_have_one_caption_several_or_none(tmp_path):
     lines = [{"image": "a.jpg", "captions": ["x", "y"]}, {"image": "b.jpg", "caption": "z"}, {"image": "c.jpg"}]
     lines.append({"image": "d.jpg", "captions": [1]})
     (tmp_path / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    a, b, c, d = read(tmp_path / "list.jsonl")
-    assert [sample.references for sample in (a, b, c)] == [("x", "y"), ("z",), ()]
-    assert a.source == tmp_path / "a.jpg"
+    a, again, b, c, d = read(tmp_path / "list.jsonl")
+    assert told([a, again, b, c]) == [("a.jpg", "x"), ("a.jpg#2", "y"), ("b.jpg", "z"), ("c.jpg", None)]
+    assert a.source == again.source == tmp_path / "a.jpg"
     assert "list.jsonl:4" in d.fault
 
 
