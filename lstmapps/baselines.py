@@ -59,7 +59,7 @@ def variety(data: SequenceData, evaluation: Evaluation) -> dict[str, float]:
 
 @torch.inference_mode()
 def _pooled(model: Model, data: SequenceData, samples: Sequence[Sample], watch: Watch) -> tuple[Tensor, list[int]]:
-    """Return for each sample that can be loaded the mean over its steps, (samples, size), of length 1; and its place."""
+    """Return the mean over the steps of each sample that can be loaded, (samples, size), of length 1, and its place."""
     network = model.network
     frozen = getattr(network.frontend, "frozen", False)
     device = next(network.parameters()).device
