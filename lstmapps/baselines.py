@@ -74,11 +74,11 @@ def _pooled(model: Model, data: SequenceData, samples: Sequence[Sample], watch: 
                 continue
             if not len(x):
                 continue
-            there.append(place)
             if features is not None:
-                x = features(x)
-            if features is None:
-                steps, lengths = network.encode(x.unsqueeze(0).to(device), torch.tensor([len(x)], device=device))
-                x = steps[0, : int(lengths[0])]
-            means.append(x.float().mean(dim=0).cpu())
+                steps = features(x)
+            else:
+                encoded, lengths = network.encode(x.unsqueeze(0).to(device), torch.tensor([len(x)], device=device))
+                steps = encoded[0, : int(lengths[0])]
+            means.append(steps.float().mean(dim=0).cpu())
+            there.append(place)
     return functional.normalize(torch.stack(means) if means else torch.zeros(0, 1), dim=1), there

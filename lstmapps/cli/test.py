@@ -6,12 +6,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lstmapps.cli.progress import watch
-
-if TYPE_CHECKING:
-    from lstmapps.scores import Measured
 
 TAKES_OVERRIDES = True
 
@@ -60,9 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
         record(model, arguments.split, evaluation, arguments.decoder)
         model.save(package_folder(arguments.model))
     trivial = baselines(model, data, evaluation, watch) if arguments.baselines else {}
-    if arguments.record and trivial:
-        for name, scores in trivial.items():
-            model.results[f"{arguments.split} ({name})"] = _plain_results(len(evaluation.cases), scores)
+    plain = {name: {score: each.as_json() for score, each in scores.items()} for name, scores in trivial.items()}
+    if arguments.record and plain:
+        for name, metrics in plain.items():
+            model.results[f"{arguments.split} ({name})"] = {"samples": len(evaluation.cases), "metrics": metrics}
         model.save(package_folder(arguments.model))
     result = {
         "model": model.name,
@@ -78,9 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     if (share := evaluation.pointing(model.domain)) is not None:
         result["attention_on_named"] = round(share, 4)
     if arguments.baselines:
-        result["baselines"] = {
-            name: {score: each.as_json() for score, each in scores.items()} for name, scores in trivial.items()
-        }
+        result["baselines"] = plain
         result["variety"] = variety(data, evaluation)
     if arguments.json:
         print(json.dumps(result))
@@ -96,7 +91,3 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.baselines:
         print(", ".join(f"{name} {value:.2f} %" for name, value in result["variety"].items()))
     return 0
-
-
-def _plain_results(samples: int, measured: dict[str, Measured]) -> dict[str, Any]:
-    return {"samples": samples, "metrics": {name: each.as_json() for name, each in measured.items()}}

@@ -64,11 +64,11 @@ def load_all(
 
     results: list[Checked] = []
     kept = 0
-    places: dict[Any, int] = {}
-    of_input = [places.setdefault(_input_of(sample), len(places)) for sample in samples]
-    first = {place: sample for sample, place in zip(reversed(samples), reversed(of_input), strict=True)}
+    first: dict[Any, Sample] = {}
+    for sample in samples:
+        first.setdefault(_input_of(sample), sample)
     with ThreadPoolExecutor(os.cpu_count()) as pool, inputs.features.kept() if inputs.features else nullcontext():
-        for checked in watch(pool.map(check, [first[place] for place in range(len(first))]), len(first)):
+        for checked in watch(pool.map(check, first.values()), len(first)):
             size = 0 if checked.x is None else checked.x.nbytes
             if kept + size > KEPT_BYTES:
                 if inputs.features is not None:
@@ -79,7 +79,8 @@ def load_all(
                 checked, size = replace(checked, x=None), 0
             kept += size
             results.append(checked)
-    return [_checked_of(sample, results[place]) for sample, place in zip(samples, of_input, strict=True)]
+    found = dict(zip(first, results, strict=True))
+    return [_checked_of(sample, found[_input_of(sample)]) for sample in samples]
 
 
 def _input_of(sample: Sample) -> Any:
@@ -93,9 +94,7 @@ def _checked_of(sample: Sample, found: Checked) -> Checked:
     """Return what was found of the input of a sample as of that sample."""
     if sample.id == found.sample.id:
         return found
-    problem = None
-    if found.problem is not None:
-        problem = replace(found.problem, id=sample.id)
+    problem = None if found.problem is None else replace(found.problem, id=sample.id)
     measured = replace(sample, size=found.sample.size, region=found.sample.region)
     return replace(found, sample=measured, problem=problem)
 

@@ -374,12 +374,11 @@ class Kept:
         ends: Counter[torch.dtype] = Counter()
         same: dict[int, tuple[torch.dtype, int, torch.Size]] = {}  # several samples of one input
         for id_, x in inputs.items():
-            if id(x) in same:
-                self._places[id_] = same[id(x)]
-                continue
-            self._places[id_] = same[id(x)] = (x.dtype, ends[x.dtype], x.shape)
-            flat.setdefault(x.dtype, []).append(x.flatten())
-            ends[x.dtype] += x.numel()
+            if id(x) not in same:
+                same[id(x)] = (x.dtype, ends[x.dtype], x.shape)
+                flat.setdefault(x.dtype, []).append(x.flatten())
+                ends[x.dtype] += x.numel()
+            self._places[id_] = same[id(x)]
         self._blocks = {dtype: torch.cat(parts) for dtype, parts in flat.items()}
 
     def get(self, id_: str) -> Tensor | None:

@@ -62,7 +62,8 @@ class DecoderSettings:
         attends to, "context" (Bahdanau et al. 2015, eq. 4 to 6).
     gate: the context is scaled, at each step, by one number that the query gives (Xu et al. 2015, section 4.2.1).
     sentinel: what the first layer remembers, gated, is one more place that can be attended to, so that words that are
-        not seen need not be looked for (Lu et al. 2017, "Knowing when to look", eq. 9 to 13); of an LSTM alone.
+        not seen need not be looked for (Lu et al. 2017, "Knowing when to look", eq. 9 to 13); of an LSTM alone. What a
+        step tells as attended to then sums to less than 1.
     bridge: the first state is made of the first and last step of the memory ("ends"), of its mean ("mean"), or is zero.
     tied: the output has the weights of the embedding (Press & Wolf 2017); the attentional vector is of its size.
     dropout: share of what is dropped in training of each layer's input and of the attentional vector; variational:
