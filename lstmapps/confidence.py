@@ -46,8 +46,8 @@ def fit_calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Ca
     return Calibration(float(weights[0]), float(weights[1]))
 
 
-def characters_right(reference: str, hypothesis: str) -> list[bool]:
-    """Return for each character of the hypothesis whether a shortest edit path keeps it."""
+def pieces_right(reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
+    """Return for each piece of the hypothesis, a character or a word, whether a shortest edit path keeps it."""
     right = [False] * len(hypothesis)
     for block in Levenshtein.opcodes(reference, hypothesis):
         if block.tag == "equal":

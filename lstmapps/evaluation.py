@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from lstmapps.confidence import calibration_error, characters_right, fit_calibration
+from lstmapps.confidence import calibration_error, fit_calibration, pieces_right
+from lstmapps.data.disturbances import Disturbance
 from lstmapps.data.domain import Domain
 from lstmapps.data.samples import Box, Sample, group_of
 from lstmapps.model import Model
@@ -75,6 +77,31 @@ class Evaluation:
         found = {name: [c for c, n in lengths.items() if low < n <= high] for name, (low, high) in groups.items()}
         score = self.first.score
         return {name: _measure([score], some)[score.name] for name, some in found.items() if len(some) >= _FEWEST}
+
+    def outcomes(self, *, of_words: bool = False) -> tuple[list[float], list[bool]]:
+        """Return the confidence of every character read, or of every word, and whether it was right."""
+        probabilities: list[float] = []
+        right: list[bool] = []
+        for case in self.cases:
+            pieces = case.prediction.words if of_words else case.prediction.characters
+            probabilities += [piece.confidence for piece in pieces]
+            texts = [piece.text for piece in pieces]
+            both = (case.reference.split(), texts) if of_words else (case.reference, "".join(texts))
+            right += pieces_right(*both)
+        return probabilities, right
+
+    def calibration_error(self) -> float | None:
+        """Return the expected calibration error of the confidence of characters, in percent, None without one."""
+        probabilities, right = self.outcomes()
+        return 100 * calibration_error(probabilities, right) if probabilities else None
+
+    def confidence_of_words(self) -> dict[str, float]:
+        """Return the median confidence of the words that are `right`, and of those that are `wrong`, in percent."""
+        probabilities, right = self.outcomes(of_words=True)
+        sides: dict[str, list[float]] = {"right": [], "wrong": []}
+        for probability, is_right in zip(probabilities, right, strict=True):
+            sides["right" if is_right else "wrong"].append(probability)
+        return {side: 100 * median(each) for side, each in sides.items() if each}
 
     def pointing(self, domain: Domain) -> float | None:
         """Return which share of the attention of words lies where what they name is, None if no place is known.
@@ -145,7 +172,7 @@ def conclude(package: Path, held_out: Sequence[Sample]) -> tuple[Model, Evaluati
     model = Model.load(package)
     model.config["confidence"] = {}
     evaluation = evaluate(model, held_out)
-    probabilities, right = _outcomes(evaluation)
+    probabilities, right = evaluation.outcomes()
     if probabilities:
         calibration = fit_calibration(probabilities, right)
         model.config["confidence"] = {"character": [round(calibration.scale, 4), round(calibration.offset, 4)]}
@@ -155,27 +182,26 @@ def conclude(package: Path, held_out: Sequence[Sample]) -> tuple[Model, Evaluati
     return model, evaluation
 
 
-def record(model: Model, part: str, evaluation: Evaluation, decoder: str | None = None) -> None:
+def record(
+    model: Model,
+    part: str,
+    evaluation: Evaluation,
+    decoder: str | None = None,
+    disturbance: Disturbance | None = None,
+) -> None:
     """Write scores of a part into the model's results, with how often that part was looked at.
 
-    Those of another decoder than the model's own stand apart, as in `test (beam)`.
+    Those of another decoder than the model's own stand apart, as in `test (beam)`, and those of disturbed inputs, as in
+    `test (white noise 20 dB)`, with the strength of what disturbs them.
     """
+    if disturbance is not None:
+        part = f"{part} ({disturbance})"
     if decoder not in (None, model.config["decoder"]["name"]):
         part = f"{part} ({decoder})"
     looked = int(model.results.get(part, {}).get("looked", 0)) + 1
     results: dict[str, Any] = {"samples": len(evaluation.cases), "metrics": evaluation.metrics()}
-    probabilities, right = _outcomes(evaluation)
-    if probabilities:
-        results["calibration_error"] = round(100 * calibration_error(probabilities, right), 2)
+    if (error := evaluation.calibration_error()) is not None:
+        results["calibration_error"] = round(error, 2)
+    if disturbance is not None:
+        results["strength"] = disturbance.strength
     model.results[part] = results | {"looked": looked}
-
-
-def _outcomes(evaluation: Evaluation) -> tuple[list[float], list[bool]]:
-    """Return the confidence of every character read, and whether it was right."""
-    probabilities: list[float] = []
-    right: list[bool] = []
-    for case in evaluation.cases:
-        characters = case.prediction.characters
-        probabilities += [character.confidence for character in characters]
-        right += characters_right(case.reference, "".join(character.text for character in characters))
-    return probabilities, right

@@ -19,6 +19,7 @@ from torch import Tensor
 from lstmapps import package as packages
 from lstmapps import streaming
 from lstmapps.building import build_network, construct, weights_of
+from lstmapps.data.disturbances import Disturbance
 from lstmapps.data.domain import Domain
 from lstmapps.data.inputs import Inputs
 from lstmapps.data.samples import Sample, distinct, pad
@@ -40,11 +41,14 @@ class Model:
     model = lstmapps.load("handwriting/peraire")
     for result in model.predict(["page.tsv"]):
         print(result.text)
+
+    disturbance: what is done to every input that it loads, to see how well it is read then.
     """
 
     package: Package
     network: Any
     domain: Domain
+    disturbance: Disturbance | None = None
 
     @classmethod
     def load(cls, name: str | Path, device: str | None = None, *, int8: bool = False) -> Model:
@@ -97,7 +101,7 @@ class Model:
     def inputs(self) -> Inputs:
         """What loads samples as the network takes them."""
         read = self.package.source_vocabulary or self.vocabulary if self.domain.reads_text else None
-        return Inputs(self.domain, self.normalisation, read)
+        return Inputs(self.domain, self.normalisation, read, disturbance=self.disturbance)
 
     @property
     def normalisation(self) -> Normalisation:
@@ -234,8 +238,10 @@ class Model:
 
     def _load(self, sample: Sample | Failure) -> tuple[Sample, Tensor | None] | Failure:
         """Load a sample; one that is read in blocks stays where it is."""
-        if isinstance(sample, Failure) or is_long(self.network, self.domain, sample):
-            return sample if isinstance(sample, Failure) else (sample, None)
+        if isinstance(sample, Failure):
+            return sample
+        if self.disturbance is None and is_long(self.network, self.domain, sample):
+            return sample, None
         try:
             x = self.inputs.load(sample)
         except Exception as error:

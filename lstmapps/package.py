@@ -158,12 +158,18 @@ def write(package: Package, folder: Path) -> None:
 def model_card(package: Package) -> str:
     """Return the README of a package, its figures taken from the results."""
     config, results = package.config, package.results
+    scored = [(part, scores) for part, scores in results.items() if isinstance(scores, dict) and "metrics" in scores]
     rows = [
-        f"| {part} | {scores.get('samples', '')} | {metric.upper()} | {value['value']:.2f} {value['unit']} |"
-        f" {value['low']:.2f} to {value['high']:.2f} {value['unit']} |"
-        for part, scores in results.items()
-        if isinstance(scores, dict) and "metrics" in scores
+        f"| {part} | {scores.get('samples', '')} | {metric.upper()} | {_shown(value)} |"
+        for part, scores in scored
+        if "strength" not in scores
         for metric, value in scores["metrics"].items()
+    ]
+    disturbed = [
+        f"| {part} | {metric.upper()} | {_shown(value)} |"
+        for part, scores in scored
+        if "strength" in scores
+        for metric, value in list(scores["metrics"].items())[:1]
     ]
     front = {
         "library_name": "lstmapps",
@@ -182,9 +188,17 @@ def model_card(package: Package) -> str:
     lines += ["```", f"lstmapps predict {config['name']} INPUT …", "```", ""]
     if rows:
         lines += ["| part | samples | score | value | 95 % interval |", "|---|---|---|---|---|", *rows, ""]
+    if disturbed:
+        lines += ["| disturbed | score | value | 95 % interval |", "|---|---|---|---|", *disturbed, ""]
     if source := config.get("card", {}).get("data"):
         lines += [f"Trained on: {source}", ""]
     return "\n".join(lines)
+
+
+def _shown(value: dict[str, Any]) -> str:
+    """Return a score's value and interval, as two cells of a table."""
+    unit = value["unit"]
+    return f"{value['value']:.2f} {unit} | {value['low']:.2f} to {value['high']:.2f} {unit}"
 
 
 def _read_vocabulary(path: Path) -> Vocabulary:
@@ -279,7 +293,7 @@ def _check_part(part: str, scores: Any) -> None:
             raise ValueError(f"a score of {part!r} has no signature that could be one")
     if "metrics" in scores:
         values.append(scores.get("samples"))
-    if not all(re.fullmatch(r"[\w.() -]{1,60}", name) for name in names):
+    if not all(re.fullmatch(r"[\w.()% -]{1,60}", name) for name in names):
         raise ValueError(f"the entry {part!r} has names of other than letters and digits")
     if not all(isinstance(value, int | float) for value in values):
         raise ValueError(f"the entry {part!r} holds what is no number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,3 +111,10 @@ def _of_floats(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
         raise UserError(f"{name} holds floating-point numbers that are not within 0 and 1; scale them")
     top = next(top for top in (1.0, 255.0, 65535.0) if pixels.max() <= top)
     return np.asarray((pixels * (255.0 / top)).round(), dtype=np.uint8)
+
+
+def as_jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    """Return what is left of a picture once it was a JPEG file of a quality from 1 to 95."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer)

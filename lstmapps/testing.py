@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 import yaml
+from torch import Tensor
 
-from lstmapps.data import Domain
+from lstmapps.data import Disturbance, Domain
 from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 from lstmapps.model import Model
@@ -56,6 +57,7 @@ def _check_domain(domain: Domain, source: str) -> None:
     assert len(features) == 1, f"inputs differ in their number of features: {sorted(features)}"
     if not domain.reads_text:
         _check_refusal(domain, Sample("no such file", Path("no such file")))
+    _check_blanks(domain)
     _check_formats(domain, samples)
 
 
@@ -64,6 +66,7 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     x = domain.load(measured)
     assert isinstance(x, str) == domain.reads_text, f"{sample.id}: a text is loaded where `reads_text` says so only"
     if isinstance(x, str):
+        _check_disturbances(domain, sample.id, x)
         return 1
     assert x.dim() == 2, f"{sample.id}: a loaded input is (time, features), not {tuple(x.shape)}"
     assert x.is_floating_point(), f"{sample.id}: a loaded input holds floating-point numbers"
@@ -81,11 +84,44 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert first.dim() == 2, f"{sample.id}: an augmented input is (time, features)"
     assert first.shape[1] == x.shape[1], f"{sample.id}: augment changes the number of features"
     assert len(first) > 0, f"{sample.id}: augment leaves nothing"
+    _check_disturbances(domain, sample.id, x)
     picture = domain.picture(measured)
     assert picture is None or picture.startswith(b"\x89PNG"), f"{sample.id}: a picture is a PNG"
     sound = domain.sound(measured)
     assert sound is None or sound.startswith(b"fLaC"), f"{sample.id}: a sound is a FLAC file"
     return x.shape[1]
+
+
+def _check_disturbances(domain: Domain, name: str, x: Tensor | str) -> None:
+    disturbances = domain.disturbances()
+    assert len({str(one) for one in disturbances}) == len(disturbances), "two disturbances have one name and strength"
+    for one in disturbances:
+        drawn = torch.random.get_rng_state()
+        if isinstance(x, str):
+            written = one(x, name)
+            assert isinstance(written, str), f"{one} makes no text of a text"
+            assert written == one(x, name), f"{one} differs from time to time"
+        else:
+            _check_disturbed(one, name, x)
+        assert torch.equal(torch.random.get_rng_state(), drawn), f"{one} draws from other numbers than its own"
+
+
+def _check_disturbed(one: Disturbance, name: str, x: Tensor) -> None:
+    before = x.clone()
+    y = one(x, name)
+    assert torch.equal(y, one(x, name)), f"{one} differs from time to time"
+    assert torch.equal(x, before), f"{one} changes the input it is given"
+    assert y.dim() == 2, f"{one} leaves no (time, features)"
+    assert len(y) > 0, f"{one} leaves nothing"
+    assert y.shape[1] == x.shape[1], f"{one} changes the number of features"
+    assert bool(y.isfinite().all()), f"{one} leaves numbers that are not finite"
+
+
+def _check_blanks(domain: Domain) -> None:
+    for sample in domain.blanks():
+        measured = domain.measure(sample)
+        x = domain.load(measured)
+        assert measured.size == len(x), f"{sample.id}: measured {measured.size} steps, loaded {len(x)}"
 
 
 def _check_refusal(domain: Domain, sample: Sample) -> None:

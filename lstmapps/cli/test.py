@@ -6,10 +6,21 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
 
 from lstmapps.cli.progress import watch
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lstmapps.data import Disturbance
+    from lstmapps.evaluation import Evaluation
+    from lstmapps.scores import Measured
+
 TAKES_OVERRIDES = True
+
+_SHOWN = 80  # characters of what is read where there is nothing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", action="store_true", help="write the scores into the model's results.json")
     parser.add_argument("--skip-bad", action="store_true", help="go on without unusable samples")
     parser.add_argument("--baselines", action="store_true", help="score what needs no network too, and tell variety")
+    parser.add_argument("--disturbed", action="store_true", help="score inputs that are noisy, askew or misspelt too")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on the last line")
     parser.epilog = "Settings of the data can follow, as in --data.root DIR or --data.test FILE."
 
@@ -37,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lstmapps.package import package_folder
     from lstmapps.recipe import recipe_data
     from lstmapps.report import write_report
+    from lstmapps.robustness import disturbed, read_in_blanks
 
     model = Model.load(arguments.model, int8=arguments.int8)
     recipe = arguments.recipe or model.config["recipe"]
@@ -44,24 +57,29 @@ def run(arguments: argparse.Namespace) -> int:
     samples = data.samples(arguments.split)
     problems = list(text_problems(samples, None))
     bad = {problem.id for problem in problems}
-    evaluation = evaluate(model, [s for s in samples if s.id not in bad], arguments.decoder, watch)
+    samples = [sample for sample in samples if sample.id not in bad]
+    evaluation = evaluate(model, samples, arguments.decoder, watch)
     problems += [Problem(failure.sample.id, "unreadable", failure.reason) for failure in evaluation.failures]
     if not arguments.skip_bad or not evaluation.cases:
         refuse(problems)
     for problem in problems:
         print(f"left out: {problem.message}", file=sys.stderr)
-    if arguments.report:
-        write_report(arguments.report, model, arguments.split, evaluation, group=data.group)
-    if arguments.record:
-        record(model, arguments.split, evaluation, arguments.decoder)
-        model.save(package_folder(arguments.model))
     trivial = baselines(model, data, evaluation, watch) if arguments.baselines else {}
     plain = {name: {score: each.as_json() for score, each in scores.items()} for name, scores in trivial.items()}
-    if arguments.record and plain:
+    wild, blanks = {}, {}
+    if arguments.disturbed:
+        readable = [case.prediction.sample for case in evaluation.cases]
+        wild, blanks = disturbed(model, readable, arguments.decoder, watch), read_in_blanks(model, arguments.decoder)
+    if arguments.report:
+        write_report(arguments.report, model, arguments.split, evaluation, group=data.group, disturbed=wild)
+    if arguments.record:
+        record(model, arguments.split, evaluation, arguments.decoder)
         for name, metrics in plain.items():
             model.results[f"{arguments.split} ({name})"] = {"samples": len(evaluation.cases), "metrics": metrics}
+        for disturbance, under in wild.items():
+            record(model, arguments.split, under, arguments.decoder, disturbance)
         model.save(package_folder(arguments.model))
-    result = {
+    result: dict[str, Any] = {
         "model": model.name,
         "recipe": recipe,
         "split": arguments.split,
@@ -77,17 +95,48 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.baselines:
         result["baselines"] = plain
         result["variety"] = variety(data, evaluation)
+    if arguments.disturbed:
+        result["disturbed"] = [_as_json(disturbance, under) for disturbance, under in wild.items()]
+        result["read_in_blanks"] = blanks
     if arguments.json:
         print(json.dumps(result))
-        return 0
-    print(f"{model.name} on {len(evaluation.cases)} samples of {recipe} ({arguments.split})")
+    else:
+        _print(result, evaluation, trivial, wild)
+    return 0
+
+
+def _as_json(disturbance: Disturbance, under: Evaluation) -> dict[str, Any]:
+    error = under.calibration_error()
+    return {
+        "name": disturbance.name,
+        "strength": disturbance.strength,
+        "unit": disturbance.unit,
+        "left_out": len(under.failures),
+        "metrics": under.metrics(),
+        "calibration_error": None if error is None else round(error, 2),
+        "confidence_of_words": {side: round(value, 2) for side, value in under.confidence_of_words().items()},
+    }
+
+
+def _print(
+    result: dict[str, Any],
+    evaluation: Evaluation,
+    trivial: Mapping[str, Mapping[str, Measured]],
+    wild: Mapping[Disturbance, Evaluation],
+) -> None:
+    print(f"{result['model']} on {result['samples']} samples of {result['recipe']} ({result['split']})")
     for measured in evaluation.scores.values():
         counts = ", ".join(f"{name} {count}" for name, count in measured.details.items())
         print(f"{measured} (95 %: {measured.low:.2f} to {measured.high:.2f}){counts and f'; {counts}'}")
-    if share is not None:
-        print(f"{100 * share:.1f} % of the attention of words lies on what they name")
+    if "attention_on_named" in result:
+        print(f"{100 * result['attention_on_named']:.1f} % of the attention of words lies on what they name")
     for name, scores in trivial.items():
         print(f"{name}: {', '.join(map(str, scores.values()))}")
-    if arguments.baselines:
+    if "variety" in result:
         print(", ".join(f"{name} {value:.2f} %" for name, value in result["variety"].items()))
-    return 0
+    width = max((len(str(disturbance)) for disturbance in wild), default=0)
+    for disturbance, under in wild.items():
+        change = under.first.value - evaluation.first.value
+        print(f"{disturbance!s:{width}}  {under} ({change:+.2f})")
+    for name, text in result.get("read_in_blanks", {}).items():
+        print(f"{name}: {f'read as {shorten(text, _SHOWN)!r}' if text else 'nothing is read, which is right'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lstmapps.data.batching import SizeBatches
+from lstmapps.data.disturbances import Disturbance, tried
 from lstmapps.data.domain import Domain
 from lstmapps.data.inputs import Inputs
 from lstmapps.data.manifests import (
@@ -30,6 +31,7 @@ from lstmapps.data.samples import (
     merged,
     named,
     pad,
+    seeded,
     tolerant,
 )
 
@@ -40,6 +42,7 @@ __all__ = [
     "EACH",
     "Batch",
     "Box",
+    "Disturbance",
     "Domain",
     "Inputs",
     "Problem",
@@ -61,7 +64,9 @@ __all__ = [
     "read_lines",
     "read_samples",
     "read_table",
+    "seeded",
     "tolerant",
+    "tried",
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lstmapps.data.disturbances import Disturbance
 from lstmapps.data.samples import Box, Problem, Sample, group_of
 from lstmapps.errors import UserError
 
@@ -83,6 +84,14 @@ class Domain(ABC):
     def augment(self, x: Tensor) -> Tensor:
         """Return a varied copy of a loaded input, drawing from torch's random numbers alone."""
         return x
+
+    def disturbances(self) -> Sequence[Disturbance]:
+        """Return what happens to inputs out there, each in several strengths from the mildest."""
+        return ()
+
+    def blanks(self) -> Iterator[Sample]:
+        """Yield inputs, made on the spot, that hold nothing to be read, such as noise; their ids say what they are."""
+        return iter(())
 
     def live(self, source: str) -> Iterator[Tensor] | None:
         """Return the pieces (time, features) of an input that is still arriving, if the source names one."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lstmapps.data.disturbances import Disturbance
 from lstmapps.data.domain import Domain
 from lstmapps.data.features import FrozenFrontend
-from lstmapps.data.samples import Sample
+from lstmapps.data.samples import Sample, seeded
 from lstmapps.text import Normalisation, Vocabulary
 
 
@@ -19,6 +20,7 @@ class Inputs:
 
     features: what a frozen frontend makes of inputs, which a network then takes in their place.
     sampling: how evenly the ways to cut a text are drawn from when it is varied (see `lstmapps.text.Units`).
+    disturbance: what is done to inputs before anything else.
     """
 
     domain: Domain
@@ -26,6 +28,7 @@ class Inputs:
     vocabulary: Vocabulary | None = None
     sampling: float = 0.0
     features: FrozenFrontend | None = None
+    disturbance: Disturbance | None = None
 
     def load(self, sample: Sample) -> Tensor:
         """Return what a network takes of a measured sample, (time, features)."""
@@ -34,7 +37,8 @@ class Inputs:
 
     def raw(self, sample: Sample) -> Tensor:
         """Return (time, features) as the frontend takes it; of a text, the numbers of its symbols, (time, 1)."""
-        return self._tensor(self.domain.load(sample))
+        x = self.domain.load(sample)
+        return self._tensor(x if self.disturbance is None else self.disturbance(x, sample.id))
 
     def varied(self, sample: Sample, loaded: Tensor | None, seed: int) -> Tensor:
         """Return a sample as training takes it; what is drawn follows from the seed. loaded: as `load` gave it."""
@@ -42,8 +46,7 @@ class Inputs:
             x = self.load(sample) if loaded is None else loaded
             if self.features is not None:  # of an input as it is
                 return x
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)
+            with seeded(seed):
                 return self.domain.augment(x)
         return self._tensor(self.domain.load(sample), seed)
 

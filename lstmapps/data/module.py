@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +29,7 @@ from lstmapps.data.checks import (
 from lstmapps.data.domain import Domain
 from lstmapps.data.features import FrozenFrontend
 from lstmapps.data.inputs import Inputs
-from lstmapps.data.samples import EACH, Batch, Problem, Sample, Source, collate, distinct, merged
+from lstmapps.data.samples import EACH, Batch, Problem, Sample, Source, collate, distinct, merged, stable_hash
 from lstmapps.errors import UserError
 from lstmapps.text import Normalisation, Units, Vocabulary
 
@@ -233,7 +232,7 @@ class SequenceData(LightningDataModule):
         groups: dict[str, list[Sample]] = {}
         for sample, group in zip(usable, self.domain.groups(usable, self.group), strict=True):
             groups.setdefault(group, []).append(sample)
-        order = sorted(groups, key=_stable_hash)
+        order = sorted(groups, key=stable_hash)
         held_out: dict[str, set[str]] = {}
         for part, holdout in self.holdouts.items():
             chosen: list[str] = []
@@ -416,14 +415,10 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
         sample = self.samples[index]
         kept = self.loaded.get(sample.id)
         if self.augment:
-            return self.inputs.varied(sample, kept, _stable_hash(f"{self.seed} {epoch} {sample.id}")), sample
+            return self.inputs.varied(sample, kept, stable_hash(f"{self.seed} {epoch} {sample.id}")), sample
         return self.inputs.load(sample) if kept is None else kept, sample
 
 
 def _collate(items: list[tuple[Tensor, Sample]], vocabulary: Vocabulary | None, features: bool) -> Batch:
     inputs, samples = zip(*items, strict=True)
     return collate(list(inputs), list(samples), vocabulary, features)
-
-
-def _stable_hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

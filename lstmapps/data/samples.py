@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -141,6 +143,19 @@ class Batch:
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         x, lengths = change(self.x), change(self.lengths)
         return Batch(x, lengths, change(self.targets), change(self.target_lengths), self.samples, self.features)
+
+
+def stable_hash(text: str) -> int:
+    """Return a number that is the same for a text everywhere."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers on a CPU from a seed, and leave those outside as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def pad(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:

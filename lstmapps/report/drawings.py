@@ -31,6 +31,7 @@ _STYLE: Any = {
     "axes.prop_cycle": cycler(color=["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989"]),
 }
 _ACROSS = 7  # pictures side by side
+_PLOTS_ACROSS = 4
 _HEIGHT = 64  # of an input's picture, in points
 
 
@@ -47,6 +48,30 @@ def curves(label: str, series: Mapping[str, Sequence[tuple[float, float]]], over
         axes.grid(alpha=0.2)
         if len(series) > 1:
             axes.legend(frameon=False)
+        return _svg(figure)
+
+
+def strengths(label: str, without: float, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Draw a score against the strength of each thing that changes it, the mildest at the left.
+
+    without: the score where nothing changes it.
+    """
+    columns = min(_PLOTS_ACROSS, len(series))
+    rows = -(-len(series) // columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.9 * columns, 1.7 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes in places[len(series) :]:
+            axes.set_axis_off()
+        for axes, (name, points) in zip(places, series.items(), strict=False):
+            axes.axhline(without, color=_INK, alpha=0.5, linestyle="--", linewidth=0.8)
+            axes.plot(range(len(points)), [value for _, value in points], marker="o", markersize=3)
+            axes.set_xticks(range(len(points)), [f"{strength:g}" for strength, _ in points])
+            axes.set_title(name, fontsize=9, parse_math=False)
+            axes.margins(x=0.2)
+            axes.set_ylim(0, 1.2 * max(2 * without, *(value for _, value in points)))  # little changes look little
+            axes.grid(alpha=0.2)
+        figure.supylabel(label, fontsize=10)
         return _svg(figure)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from rapidfuzz.distance import Levenshtein
 
-from lstmapps.data import EACH
+from lstmapps.data import EACH, Disturbance
 from lstmapps.evaluation import Case, Evaluation
 from lstmapps.model import Model
 from lstmapps.report import ctc, seq2seq
-from lstmapps.report.drawings import curves
+from lstmapps.report.drawings import curves, strengths
+from lstmapps.report.section import Section
 from lstmapps.scores import Score
 
 _WORST = 20
@@ -31,14 +33,18 @@ def write_report(
     evaluation: Evaluation,
     history: Sequence[dict[str, float]] = (),
     group: str = EACH,
+    disturbed: Mapping[Disturbance, Evaluation] = MappingProxyType({}),
 ) -> None:
     """Write the report of a model's readings of a part, and its drawings as files into `<name>-drawings` beside it.
 
     history: adds the learning curves. group: as in SequenceData; adds the scores of each speaker or page.
+    disturbed: adds the scores under each disturbance.
     """
     first = evaluation.first.score
     learning = _learning(history, [measured.score for measured in evaluation.scores.values()])
     sections = _SECTIONS[model.network.kind](model, evaluation)
+    if disturbed:
+        sections = [_disturbed(evaluation, disturbed), *sections]
     groups = evaluation.by_group(group) if group != EACH else {}
     page = _template().render(
         style=resources.files("lstmapps.report").joinpath("style.css").read_text(encoding="utf-8"),
@@ -85,6 +91,19 @@ def _learning(history: Sequence[dict[str, float]], scores: Sequence[Score]) -> d
         if series:
             drawings[file] = curves(label, series)
     return drawings
+
+
+def _disturbed(clean: Evaluation, disturbed: Mapping[Disturbance, Evaluation]) -> Section:
+    """Tell the score that decides under each disturbance, and draw it against the strength."""
+    lines = [f"undisturbed: {clean.first}"]
+    series: dict[str, list[tuple[float, float]]] = {}
+    for one, evaluation in disturbed.items():
+        lines.append(f"{one}: {evaluation.first}")
+        name = f"{one.name}, {one.unit}".rstrip(", ")
+        series.setdefault(name, []).append((one.strength, evaluation.first.value))
+    drawing = strengths(clean.first.score.name.upper(), clean.first.value, series)
+    text = "What happens to inputs out there. The dashed line is the score without it."
+    return Section("Disturbed", text, lines, {"disturbed": drawing})
 
 
 def _worst(score: Score, cases: Sequence[Case]) -> list[Case]:

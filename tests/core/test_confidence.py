@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmapps.confidence import Calibration, calibration_error, characters_right, fit_calibration
+from lstmapps.confidence import Calibration, calibration_error, fit_calibration, pieces_right
 
 
 def test_calibration_finds_the_law_that_made_the_outcomes():
@@ -31,8 +31,8 @@ def test_certainty_stays_finite():
     ("reference", "hypothesis", "expected"),
     [("abc", "abc", [1, 1, 1]), ("abc", "axc", [1, 0, 1]), ("abc", "abbc", 3), ("", "a", [0]), ("a", "", [])],
 )
-def test_characters_right(reference, hypothesis, expected):
-    right = characters_right(reference, hypothesis)
+def test_pieces_right(reference, hypothesis, expected):
+    right = pieces_right(reference, hypothesis)
     if isinstance(expected, int):
         assert sum(right) == expected
     else:

@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from lstmapps import pictures
-from lstmapps.data import EACH, Box, Domain, Sample
+from lstmapps.data import EACH, Box, Disturbance, Domain, Sample
 from lstmapps.errors import UserError
 from lstmapps.prediction import Format
 from lstmapps_captioning.augmentation import vary_picture
+from lstmapps_captioning.disturbances import disturbances_of
 from lstmapps_captioning.gallery import write_gallery
 from lstmapps_captioning.readers import read_source
 from lstmapps_captioning.shapes import Scene
@@ -86,6 +87,9 @@ class Captioning(Domain):
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_picture(x, self.augmentation) if self.augmentation else x
+
+    def disturbances(self) -> list[Disturbance]:
+        return disturbances_of()
 
     def places(self, sample: Sample, words: Sequence[str]) -> list[Box | None]:
         return sample.source.places(words) if isinstance(sample.source, Scene) else [None] * len(words)

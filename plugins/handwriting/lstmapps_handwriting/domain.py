@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from lstmapps.data import Domain, Sample
+from lstmapps.data import Disturbance, Domain, Sample
 from lstmapps.pictures import of_array
 from lstmapps.prediction import Format
 from lstmapps_handwriting.augmentation import vary_line
+from lstmapps_handwriting.disturbances import blanks_of, disturbances_of
 from lstmapps_handwriting.images import line_size, line_tensor, open_line
 from lstmapps_handwriting.readers import read_source
 from lstmapps_handwriting.writers import write_alto, write_page
@@ -50,6 +51,12 @@ class Handwriting(Domain):
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_line(x, self.augmentation) if self.augmentation else x
+
+    def disturbances(self) -> list[Disturbance]:
+        return disturbances_of()
+
+    def blanks(self) -> Iterator[Sample]:
+        return blanks_of()
 
     def formats(self) -> dict[str, Format]:
         return {"page": Format(write_page, ".xml", document=True), "alto": Format(write_alto, ".xml", document=True)}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lstmapps_speech.signal import resample
+from lstmapps_speech.effects import in_room, mixed, noise, paced
 
 _SPEEDS = (90, 95, 100, 105, 110)  # percent (Ko et al. 2015, "Audio augmentation for speech recognition")
 
@@ -29,41 +28,16 @@ class Variation:
 
 def vary_recording(x: Tensor, variation: Variation, rate: int) -> Tensor:
     """Return a varied copy of x (samples, 1) at `rate` samples a second."""
-    sound = x.squeeze(1)
+    varied = x
     if _chance(variation.speed):
-        speed = _SPEEDS[int(torch.randint(len(_SPEEDS), ()))]
-        if speed != 100:
-            divisor = math.gcd(speed, 100)
-            sound = resample(sound, speed // divisor, 100 // divisor)
+        varied = paced(varied, _SPEEDS[int(torch.randint(len(_SPEEDS), ()))])
     if _chance(variation.reverberation):
-        sound = _reverberated(sound, rate)
+        varied = in_room(varied, _between(0.1, 0.5), _between(0.05, 0.5), rate)
     if _chance(variation.volume):
-        sound = sound * 10 ** (_between(-12.0, 6.0) / 20)
+        varied = varied * 10 ** (_between(-12.0, 6.0) / 20)
     if _chance(variation.noise):
-        sound = _noisy(sound)
-    return (sound.clone() if sound.data_ptr() == x.data_ptr() else sound).unsqueeze(1)
-
-
-def _reverberated(sound: Tensor, rate: int) -> Tensor:
-    """Convolve with a direct path and an exponentially falling tail of noise, as loud as before."""
-    decay = _between(0.1, 0.5)
-    time = torch.arange(int(decay * rate)) / rate
-    tail = torch.randn(len(time)) * torch.exp(-6.91 * time / decay)  # e^-6.91 is 60 dB of amplitude
-    impulse = tail * (_between(0.05, 0.5) / tail.norm().clamp(min=1e-9))
-    impulse[0] = 1.0
-    size = 2 ** math.ceil(math.log2(len(sound) + len(impulse)))
-    spectrum = torch.fft.rfft(sound, size) * torch.fft.rfft(impulse, size)
-    wet = torch.fft.irfft(spectrum, size)[: len(sound)]
-    return wet * (sound.norm() / wet.norm().clamp(min=1e-9))
-
-
-def _noisy(sound: Tensor) -> Tensor:
-    """Add noise whose power falls with frequency to the power 0 (white) to 2 (brown)."""
-    spectrum = torch.fft.rfft(torch.randn(max(2, len(sound))))
-    frequency = torch.arange(1, len(spectrum) + 1)
-    noise = torch.fft.irfft(spectrum * frequency.pow(-_between(0.0, 2.0) / 2), max(2, len(sound)))[: len(sound)]
-    level = sound.norm() * 10 ** (-_between(10.0, 40.0) / 20)
-    return sound + noise * (level / noise.norm().clamp(min=1e-9))
+        varied = mixed(varied, noise(len(varied), _between(0.0, 2.0)), _between(10.0, 40.0))
+    return varied.clone() if varied is x else varied
 
 
 def _between(low: float, high: float) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from lstmapps.data import Domain, Sample
+from lstmapps.data import Disturbance, Domain, Sample
 from lstmapps.prediction import Format
 from lstmapps_speech.audio import Channel, blocks, measured, sound_of, waveform
 from lstmapps_speech.augmentation import Variation, vary_recording
+from lstmapps_speech.disturbances import blanks_of, disturbances_of
 from lstmapps_speech.live import microphone, standard_input
 from lstmapps_speech.readers import read_source
 from lstmapps_speech.spectrogram import flac, spectrogram
@@ -54,6 +55,12 @@ class Speech(Domain):
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_recording(x, self.variation, self.sample_rate) if self.variation else x
+
+    def disturbances(self) -> list[Disturbance]:
+        return disturbances_of(self.sample_rate)
+
+    def blanks(self) -> Iterator[Sample]:
+        return blanks_of(self.sample_rate)
 
     def live(self, source: str) -> Iterator[Tensor] | None:
         if source == "-":

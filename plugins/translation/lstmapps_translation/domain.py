@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lstmapps.data import Domain, Problem, Sample
+from lstmapps.data import Disturbance, Domain, Problem, Sample
 from lstmapps.prediction import Format
+from lstmapps_translation.disturbances import disturbances_of
 from lstmapps_translation.pairs import doubts, families
 from lstmapps_translation.readers import read_source
 from lstmapps_translation.writers import write_html, write_lines
@@ -69,6 +70,9 @@ class Translation(Domain):
 
     def doubts(self, samples: Sequence[Sample]) -> Iterator[Problem]:
         return doubts(samples)
+
+    def disturbances(self) -> list[Disturbance]:
+        return disturbances_of()
 
     def formats(self) -> dict[str, Format]:
         return {"text": Format(write_lines, ".txt"), "html": Format(write_html, ".html")}

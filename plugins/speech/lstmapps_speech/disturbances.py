@@ -1,0 +1,78 @@
+"""What happens to recordings out there, and recordings in which nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lstmapps.data import Disturbance, Sample, seeded, tried
+from lstmapps_speech.effects import (
+    amplified,
+    clicks,
+    companded,
+    hum,
+    in_room,
+    mixed,
+    noise,
+    offset,
+    paced,
+    surrounded,
+    telephoned,
+)
+
+_QUIET = -60.0  # dB below full scale, of the noise of a good room
+_BLANK = 60  # seconds
+_LEVELS = (-50, -35, -20)  # dB below full scale
+_COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
+
+
+def disturbances_of(rate: int) -> list[Disturbance]:
+    """Return what happens to recordings of `rate` samples a second.
+
+    Noises are given by how far they lie below the voice, in dB of mean power.
+    """
+
+    def around(level: float | None, seconds: float) -> Tensor:
+        count = round(seconds * rate)
+        return torch.zeros(count, 1) if level is None else noise(count) * 10 ** (level / 20)
+
+    return [
+        *tried("softer", "dB", lambda x, strength: amplified(x, -strength), 10, 20, 30, 40),
+        *tried("louder, clipped", "dB", amplified, 10, 20),
+        *tried("white noise", "dB", lambda x, strength: mixed(x, noise(len(x)), strength), 30, 20, 10),
+        *tried("pink noise", "dB", lambda x, strength: mixed(x, noise(len(x), 1.0), strength), 20, 10),
+        *tried("brown noise", "dB", lambda x, strength: mixed(x, noise(len(x), 2.0), strength), 20, 10),
+        *tried("hum", "dB", lambda x, strength: mixed(x, hum(len(x), rate), strength), 20, 10),
+        *tried("clicks", "a second", lambda x, strength: x + 0.3 * clicks(len(x), rate, strength), 1, 5),
+        *tried("silence around", "s", lambda x, strength: surrounded(x, around(None, strength)), 1, 5),
+        *tried(
+            "quiet noise around",
+            "s",
+            lambda x, strength: surrounded(x, around(_QUIET, strength), around(_QUIET, strength)),
+            1,
+            5,
+        ),
+        *tried("offset", "", offset, 0.05, 0.2),
+        *tried("echo", "s", lambda x, strength: in_room(x, strength, 0.5, rate), 0.3, 0.6),
+        *tried("telephone", "kHz", lambda x, strength: telephoned(x, rate, round(1_000 * strength)), 8),
+        *tried("coded", "bits", companded, 8, 6),
+        *tried("faster", "%", paced, 110, 120),
+        *tried("slower", "%", paced, 90, 80),
+    ]
+
+
+def blanks_of(rate: int) -> Iterator[Sample]:
+    """Yield recordings of a minute in which nothing is said."""
+    count = _BLANK * rate
+    time = torch.arange(count).unsqueeze(1) / rate
+    with seeded(0):
+        sounds = {"silence": torch.zeros(count, 1), "a tone": 0.1 * torch.sin(2 * torch.pi * 440.0 * time)}
+        for colour, slope in _COLOURS.items():
+            for level in _LEVELS:
+                sounds[f"{colour} noise at {level} dBFS"] = noise(count, slope) * 10 ** (level / 20)
+        sounds["hum"] = 0.1 * hum(count, rate)
+        sounds["clicks"] = 0.3 * clicks(count, rate, 2.0)
+    for name, sound in sounds.items():
+        yield Sample(name, sound.clamp(-1.0, 1.0))
