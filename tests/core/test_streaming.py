@@ -50,7 +50,7 @@ def whole(net, x):
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), length=st.integers(1, 12_000))
-@pytest.mark.parametrize("normalisation", ["running", "global", "none"])
+@pytest.mark.parametrize("normalisation", ["running", "global", "relative", "none"])
 @pytest.mark.parametrize("recurrent", ["lstm", "gru"])
 def test_every_way_of_cutting_gives_the_offline_result(normalisation, recurrent, data, length):
     net = network(normalisation, recurrent)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmapps.nn import padding_mask
+from lstmapps_speech import loudness
 from lstmapps_speech.signal import create_dct, melscale_fbanks
 
 _FLOOR = 1e-6  # of the energy in a band before the logarithm, for sounds within [-1, 1]
+_SILENCE = 1e-14  # the same where a relative floor follows: less than the rounding to 16 bits leaves
 _LEARN = 100_000  # frames, 17 minutes, from which the global statistics are learnt
 _PRIOR = 100  # frames, 1 second, that the global statistics weigh in the running ones
 
@@ -25,7 +27,9 @@ class SpeechFrontend(nn.Module):
         first (Davis & Mermelstein 1980).
     window, hop: in seconds; frame t is centred on the middle of its hop, and silence lies beyond both ends.
     normalisation: mean 0 and deviation 1 of each feature, "utterance" over each utterance, "global"
-        over the beginning of training, "running" over what has been heard so far, "none" not at all.
+        over the beginning of training, "running" over what has been heard so far, "none" not at all. "relative" is
+        "global" for energies against the loudest that was heard lately (`lstmapps_speech.loudness`), of differences
+        from sample to sample: how loud a recording is makes no difference, and neither does a constant offset.
         All but the first can be streamed.
     """
 
@@ -37,7 +41,7 @@ class SpeechFrontend(nn.Module):
         sample_rate: int = 16_000,
         window: float = 0.025,
         hop: float = 0.01,
-        normalisation: Literal["utterance", "global", "running", "none"] = "utterance",
+        normalisation: Literal["utterance", "global", "running", "relative", "none"] = "utterance",
     ) -> None:
         super().__init__()
         if not (1_000 <= sample_rate <= 400_000 and 0 < hop <= window <= 1.0):
@@ -75,12 +79,16 @@ class SpeechFrontend(nn.Module):
         y = self.frames(functional.pad(x, (0, 0, self.context, self.context + rest)))
         lengths = self.output_lengths(lengths)
         padding = padding_mask(lengths, y.shape[1]).unsqueeze(2)
-        if self.training and self.normalisation in ("global", "running"):
+        if self.normalisation == "relative":
+            y, _ = self._relative(y, loudness.init_state(len(y), y))
+        if self.training and self.normalisation in ("global", "running", "relative"):
             self._learn(y[~padding.squeeze(2)])
         if self.normalisation == "utterance":
             y = _whole(y.masked_fill(padding, 0.0), padding, lengths)
-        else:
-            y, _ = self.normalise(y, self.init_state(len(y)))
+        elif self.normalisation == "running":
+            y, _ = self._running(y, self.init_state(len(y)))
+        elif self.normalisation != "none":
+            y = self._global(y)
         return y.masked_fill(padding, 0.0), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -91,25 +99,44 @@ class SpeechFrontend(nn.Module):
         """Return features (batch, n, features) of x (batch, n * stride + 2 * context, 1), not normalised."""
         with torch.autocast(x.device.type, enabled=False):  # half precision is too coarse for a spectrum
             frames = x.squeeze(2).float().unfold(1, self.window, self.stride)
-            if self.kind == "filter_bank":
+            relative = self.normalisation == "relative"
+            if relative:
+                frames = functional.pad(frames.diff(dim=2), (1, 0))  # the window is 0 there
+            elif self.kind == "filter_bank":
                 frames = frames - frames.mean(dim=2, keepdim=True)
                 frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
             spectrum = torch.fft.rfft(frames * self.shape.float(), self.fft)
             energies = spectrum.real.square() + spectrum.imag.square()
-            y = (energies @ self.scale.float() + _FLOOR).log()
-            return y @ self.cosine.float() if self.kind == "mfcc" else y
+            y = (energies @ self.scale.float() + (_SILENCE if relative else _FLOOR)).log()
+            return y if relative else self._cepstra(y)
 
-    def init_state(self, batch: int = 1) -> tuple[Tensor, Tensor, int]:
-        """Return what `normalise` remembers before the first frame: sums, sums of squares, and a count."""
+    def init_state(self, batch: int = 1) -> Any:
+        """Return what `normalise` remembers before the first frame."""
+        if self.normalisation == "relative":
+            return loudness.init_state(batch, self.mean)
         zeros = self.mean.new_zeros(batch, 1, self.features, dtype=torch.float64)
         return zeros, zeros, 0
 
-    def normalise(self, y: Tensor, state: tuple[Tensor, Tensor, int]) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
+    def normalise(self, y: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Normalise frames that follow those that `state` remembers; utterances whole go through `forward`."""
-        if self.normalisation == "none":
-            return y, state
-        if self.normalisation == "global":
-            return (y - self.mean) * torch.rsqrt(self.variance + 1e-5), state
+        if self.normalisation == "running":
+            return self._running(y, state)
+        if self.normalisation == "relative":
+            y, state = self._relative(y, state)
+        return (y if self.normalisation == "none" else self._global(y)), state
+
+    def _cepstra(self, y: Tensor) -> Tensor:
+        return y @ self.cosine.float() if self.kind == "mfcc" else y
+
+    def _relative(self, y: Tensor, state: loudness.State) -> tuple[Tensor, loudness.State]:
+        y, state = loudness.relative(y, state)
+        return self._cepstra(y), state
+
+    def _global(self, y: Tensor) -> Tensor:
+        return (y - self.mean) * torch.rsqrt(self.variance + 1e-5)
+
+    def _running(self, y: Tensor, state: tuple[Tensor, Tensor, int]) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
+        """Remember sums, sums of squares, and a count."""
         sums, squares, count = state
         wide = y.double()
         sums = sums + wide.cumsum(dim=1)

@@ -1,10 +1,13 @@
 """Features against torchaudio's own, and what padding and normalisation must hold."""
 
+import math
+
 import pytest
 import torch
 import torchaudio
 from lstmapps_speech.augmentation import Variation, vary_recording
 from lstmapps_speech.frontend import SpeechFrontend
+from lstmapps_speech.loudness import init_state, relative
 from torch.nn.functional import pad
 
 RATE = 16_000
@@ -42,7 +45,7 @@ def test_filter_bank_is_kaldis(sound):
     torch.testing.assert_close(ours[1:49], expected[:48], atol=2e-2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("normalisation", ["utterance", "global", "running", "none"])
+@pytest.mark.parametrize("normalisation", ["utterance", "global", "running", "relative", "none"])
 def test_padding_changes_nothing(normalisation):
     torch.manual_seed(0)
     frontend = SpeechFrontend(normalisation=normalisation)
@@ -71,6 +74,32 @@ def test_normalisations_do_what_they_say():
     running(x, lengths)
     louder, _ = running.eval()(x * 8, lengths)
     assert float(louder[:, 0].mean()) > 2 * float(louder[:, -1].mean()) > 0  # gets used to a louder voice
+
+
+@pytest.mark.parametrize("kind", ["log_mel", "mfcc", "filter_bank"])
+def test_relative_features_know_neither_level_nor_offset(kind, sound):
+    frontend = SpeechFrontend(kind, normalisation="relative")
+    lengths = torch.tensor([sound.shape[1]])
+    frontend(sound, lengths)
+    expected, _ = frontend.eval()(sound, lengths)
+    for level in (1e-2, 10):
+        torch.testing.assert_close(frontend(sound * level, lengths)[0], expected, atol=2e-3, rtol=1e-3)
+    shifted, _ = frontend(sound + 0.2, lengths)  # which begins and ends with a step
+    torch.testing.assert_close(shifted[:, 20:-2], expected[:, 20:-2], atol=2e-3, rtol=1e-3)
+
+
+def test_the_loudest_is_forgotten_little_by_little_and_silence_stays_at_the_floor():
+    y = torch.full((1, 1000, 4), math.log(1e-14))
+    y[:, 100:200] = 0.0
+    against, _ = relative(y, init_state(1, y))
+    decibels = 10 / math.log(10) * against[0, :, 0]
+    assert float(decibels[199]) == pytest.approx(-6.0, abs=0.1)  # one of four equal bands
+    assert float(decibels[250:900].max()) < -55  # the floor, 60 dB below the loudest
+    y[:, 200:] = y[:, 150:151] - 3.0 * math.log(10)  # 30 dB softer
+    against, _ = relative(y, init_state(1, y))
+    decibels = 10 / math.log(10) * against[0, :, 0]
+    assert float(decibels[400] - decibels[300]) == pytest.approx(6.0, abs=0.1)  # 6 dB a second
+    assert float(decibels[-1]) == pytest.approx(-6.0, abs=0.1)  # what lasts becomes the loudest
 
 
 @pytest.mark.parametrize("kind", ["speed", "volume", "noise", "reverberation"])
