@@ -170,17 +170,20 @@ class Seq2SeqTask(LightningModule):
         drawn = [row[0].symbols for row in found]
         advantage, reward = rewards(batch.samples, [self.validation.text(each) for each in drawn])
         symbols = [torch.tensor((*each, BLANK), device=memory.device) for each in drawn]
-        targets = torch.nn.utils.rnn.pad_sequence(symbols, batch_first=True)
         written = torch.tensor([len(each) for each in symbols], device=memory.device)
-        before = functional.pad(targets[:, :-1], (1, 0), value=BLANK)
-        vectors, _ = decoder(before, memory, lengths)
-        real = ~padding_mask(written, targets.shape[1])
-        logits = decoder.output(vectors[real]).float()
-        logits[:, vocabulary.never_written] = float("-inf")
-        losses = functional.cross_entropy(logits, targets[real], reduction="none")
-        weights = torch.tensor(advantage, device=losses.device).unsqueeze(1).expand(real.shape)[real]
+        weights = torch.tensor(advantage, device=memory.device)
+        loss = torch.zeros((), device=memory.device)
+        for part in written.argsort().chunk(rewards.draws):  # long texts beside long ones: there is little padding
+            targets = torch.nn.utils.rnn.pad_sequence([symbols[row] for row in part.tolist()], batch_first=True)
+            before = functional.pad(targets[:, :-1], (1, 0), value=BLANK)
+            vectors, _ = decoder(before, memory[part], lengths[part])
+            real = ~padding_mask(written[part], targets.shape[1])
+            logits = decoder.output(vectors[real]).float()
+            logits[:, vocabulary.never_written] = float("-inf")
+            losses = functional.cross_entropy(logits, targets[real], reduction="none")
+            loss = loss + (losses * weights[part].unsqueeze(1).expand(real.shape)[real]).sum()
         self.log("train_reward", reward, prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
-        loss = (losses * weights).sum() / mean_over_processes(self, real.sum())
+        loss = loss / mean_over_processes(self, written.sum())
         self.log("train_loss", loss.detach(), batch_size=len(batch.lengths), sync_dist=True)
         return loss
 
