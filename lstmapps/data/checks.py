@@ -100,9 +100,9 @@ def _checked_of(sample: Sample, found: Checked) -> Checked:
 
 
 def text_problems(samples: Sequence[Sample], vocabulary: Vocabulary | None) -> Iterator[Problem]:
-    """Yield samples without text, and those with symbols that the vocabulary lacks."""
+    """Yield samples without text, but for blank ones, and those with symbols that the vocabulary lacks."""
     for sample in samples:
-        if sample.fault:
+        if sample.fault or sample.blank:
             continue
         if not sample.text:
             yield Problem(sample.id, "empty", f"{sample.id} has an empty text; give its transcript or remove it")

@@ -41,6 +41,7 @@ class SequenceData(LightningDataModule):
     train, validation, test: sources; a path that the domain understands, or a `Source`. Relative
         paths lie below `root`, or else below `$LSTMAPPS_DATA/<folder>`, or the current folder.
     homepage: where to get the data, told when it is missing.
+    blanks: a source of inputs without anything to be read, which are trained on too: a model learns to read nothing.
     holdout: if there is no validation source, what is held out of the training source: a share of
         it (0.1), a number of samples (500), or patterns of ids (`B.12*`). holdout_test: the same for the test part.
     group: a regular expression; samples whose ids agree in what it matches (a page, a speaker) are
@@ -62,6 +63,7 @@ class SequenceData(LightningDataModule):
         validation: str | Source | None = None,
         test: str | Source | None = None,
         *,
+        blanks: Source | None = None,
         root: str | None = None,
         folder: str = "",
         homepage: str = "",
@@ -82,6 +84,7 @@ class SequenceData(LightningDataModule):
             raise ValueError(f"data.batch_steps must be at least 1, not {batch_steps}")
         self.domain = domain
         self.sources: dict[str, str | Source | None] = {"train": train, "validation": validation, "test": test}
+        self.blanks = blanks
         self.root, self.folder, self.homepage = root, folder, homepage
         self.holdouts = {"test": holdout_test, "validation": holdout}
         self.group = group
@@ -212,7 +215,8 @@ class SequenceData(LightningDataModule):
         """Return the samples of a part with normalised texts, unchecked."""
         if part == "train":
             held_out = self._held_out["validation"] | self._held_out["test"]
-            return [sample for sample in self._training_samples if sample.id not in held_out]
+            blanks = [] if self.blanks is None else [replace(s, text="", blank=True) for s in self.blanks.samples()]
+            return [sample for sample in self._training_samples if sample.id not in held_out] + blanks
         if self.sources[part] is None and (part == "validation" or self.holdouts["test"]):
             found = [sample for sample in self._training_samples if sample.id in self._held_out[part]]
         else:

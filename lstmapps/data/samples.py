@@ -30,6 +30,7 @@ class Sample:
     `region` says which part of the source is meant, in the domain's own terms.
     `fault` tells, in one sentence, why the list that names the sample says nothing usable of it.
     `others`: further texts that would be as right as `text`.
+    `blank`: there is nothing in it to be read, and its text is rightly empty.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Sample:
     region: Any = None
     fault: str | None = None
     others: tuple[str, ...] = ()
+    blank: bool = False
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ class CTCTask(LightningModule):
             features, lengths = self.network.frontend(features, lengths)
         if self.masks is not None:
             features = self.masks(features, lengths)
-        total = mean_over_processes(self, batch.target_lengths.sum())
+        total = mean_over_processes(self, batch.target_lengths.clamp(min=1).sum())
         losses = self.network.losses(features, lengths, batch.targets, batch.target_lengths)
         means = {name: each.sum() / total for name, each in losses.items()}
         self.log("train_loss", means["greedy"].detach(), prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)

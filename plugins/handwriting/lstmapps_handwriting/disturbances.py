@@ -1,8 +1,6 @@
-"""What happens to lines of writing out there, and paper on which nothing is written: x (width, height), 1 for ink."""
+"""What happens to lines of writing out there: x (width, height), 1 for ink."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,9 +8,8 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from lstmapps import pictures
-from lstmapps.data import Disturbance, Sample, seeded, tried
+from lstmapps.data import Disturbance, tried
 
-_BLANK = (1_600, 100)  # columns and rows of a line without writing
 _RULE = 0.5  # darkness of a ruled line
 
 
@@ -31,24 +28,6 @@ def disturbances_of() -> list[Disturbance]:
         *tried("blurred", "pixels", blurred, 1, 2),
         *tried("ruled", "lines", ruled, 1, 3),
     ]
-
-
-def blanks_of() -> Iterator[Sample]:
-    """Yield lines on which nothing is written, as grey pictures."""
-    columns, rows = _BLANK
-    white = torch.zeros(columns, rows)
-    with seeded(0):
-        lines = {
-            "white paper": white,
-            "grey paper": white + 0.3,
-            "black paper": white + 1.0,
-            "grainy paper": noisy(white + 0.1, 3.0),
-            "uneven light": unevenly_lit(noisy(white + 0.05, 1.0), 50.0),
-            "ruled paper": ruled(white, 3.0),
-            "spots": spotted(white, 30),
-        }
-    for name, x in lines.items():
-        yield Sample(name, np.asarray(_picture(x)))
 
 
 def unevenly_lit(x: Tensor, percent: float) -> Tensor:
@@ -106,18 +85,6 @@ def ruled(x: Tensor, count: float) -> Tensor:
         start = round((number + 1) / (count + 1) * height + (float(torch.rand(())) - 0.5) * height / (2 * count + 2))
         lines[start : start + thickness] = _RULE
     return torch.maximum(x, lines)
-
-
-def spotted(x: Tensor, count: int) -> Tensor:
-    """Soil with so many spots of up to a tenth of the height."""
-    width, height = x.shape
-    spots = x.clone()
-    across, down = torch.arange(width).unsqueeze(1), torch.arange(height)
-    for _ in range(count):
-        column, row, radius, dark = (float(torch.rand(())) for _ in range(4))
-        distance = (across - column * width).square() + (down - row * height).square()
-        spots = torch.where(distance <= (0.1 * radius * height) ** 2, dark, spots)
-    return spots
 
 
 def _paper(picture: Image.Image) -> int:

@@ -13,7 +13,8 @@ from lstmapps.data import Disturbance, Domain, Sample
 from lstmapps.pictures import of_array
 from lstmapps.prediction import Format
 from lstmapps_handwriting.augmentation import vary_line
-from lstmapps_handwriting.disturbances import blanks_of, disturbances_of
+from lstmapps_handwriting.blanks import blank_lines
+from lstmapps_handwriting.disturbances import disturbances_of
 from lstmapps_handwriting.images import line_size, line_tensor, open_line
 from lstmapps_handwriting.readers import read_source
 from lstmapps_handwriting.writers import write_alto, write_page
@@ -56,7 +57,7 @@ class Handwriting(Domain):
         return disturbances_of()
 
     def blanks(self) -> Iterator[Sample]:
-        return blanks_of()
+        return blank_lines()
 
     def formats(self) -> dict[str, Format]:
         return {"page": Format(write_page, ".xml", document=True), "alto": Format(write_alto, ".xml", document=True)}

@@ -1,13 +1,11 @@
-"""What happens to recordings out there, and recordings in which nothing is said."""
+"""What happens to recordings out there."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from lstmapps.data import Disturbance, Sample, seeded, tried
+from lstmapps.data import Disturbance, tried
 from lstmapps_speech.effects import (
     amplified,
     clicks,
@@ -23,9 +21,6 @@ from lstmapps_speech.effects import (
 )
 
 _QUIET = -60.0  # dB below full scale, of the noise of a good room
-_BLANK = 60  # seconds
-_LEVELS = (-50, -35, -20)  # dB below full scale
-_COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 
 
 def disturbances_of(rate: int) -> list[Disturbance]:
@@ -61,18 +56,3 @@ def disturbances_of(rate: int) -> list[Disturbance]:
         *tried("faster", "%", paced, 110, 120),
         *tried("slower", "%", paced, 90, 80),
     ]
-
-
-def blanks_of(rate: int) -> Iterator[Sample]:
-    """Yield recordings of a minute in which nothing is said."""
-    count = _BLANK * rate
-    time = torch.arange(count).unsqueeze(1) / rate
-    with seeded(0):
-        sounds = {"silence": torch.zeros(count, 1), "a tone": 0.1 * torch.sin(2 * torch.pi * 440.0 * time)}
-        for colour, slope in _COLOURS.items():
-            for level in _LEVELS:
-                sounds[f"{colour} noise at {level} dBFS"] = noise(count, slope) * 10 ** (level / 20)
-        sounds["hum"] = 0.1 * hum(count, rate)
-        sounds["clicks"] = 0.3 * clicks(count, rate, 2.0)
-    for name, sound in sounds.items():
-        yield Sample(name, sound.clamp(-1.0, 1.0))

@@ -11,7 +11,8 @@ from lstmapps.data import Disturbance, Domain, Sample
 from lstmapps.prediction import Format
 from lstmapps_speech.audio import Channel, blocks, measured, sound_of, waveform
 from lstmapps_speech.augmentation import Variation, vary_recording
-from lstmapps_speech.disturbances import blanks_of, disturbances_of
+from lstmapps_speech.blanks import blank_minutes
+from lstmapps_speech.disturbances import disturbances_of
 from lstmapps_speech.live import microphone, standard_input
 from lstmapps_speech.readers import read_source
 from lstmapps_speech.spectrogram import flac, spectrogram
@@ -60,7 +61,7 @@ class Speech(Domain):
         return disturbances_of(self.sample_rate)
 
     def blanks(self) -> Iterator[Sample]:
-        return blanks_of(self.sample_rate)
+        return blank_minutes(self.sample_rate)
 
     def live(self, source: str) -> Iterator[Tensor] | None:
         if source == "-":

@@ -316,3 +316,16 @@ def test_a_plateau_halves_the_rate_when_the_score_stays(score):
         after_validation(task, value)
         rising["scheduler"].step()
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.5)
+
+
+def test_inputs_without_anything_to_be_read_are_trained_on_and_held_out_of_nothing(tmp_path):
+    lines = draw_lines(tmp_path / "lines", 24)
+    blanks = ["--data.blanks.class_path=lstmapps_handwriting.blanks.Blanks", "--data.blanks.init_args.count=6"]
+    run = train(lines, tmp_path / "run", *blanks, "--model.init_args.transducer=8", "--trainer.max_epochs=1")
+    parts = run.data.parts
+    blank = [sample for sample in parts["train"] if sample.blank]
+    assert len(blank) == 6
+    assert {sample.text for sample in blank} == {""}
+    assert not any(sample.blank for sample in parts["validation"])
+    assert all(torch.tensor([row["train_loss"] for row in rows(tmp_path / "run")]).isfinite())
+    assert len(run.data.vocabulary) == len(train(lines, tmp_path / "other", "--trainer.max_epochs=1").data.vocabulary)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from lstmapps_speech.disturbances import blanks_of
+from lstmapps_speech.blanks import Blanks, blank_minutes
 from lstmapps_speech.domain import Speech
 from lstmapps_speech.effects import (
     amplified,
@@ -104,8 +104,17 @@ def test_every_disturbance_leaves_amplitudes_that_are_no_fault():
 
 
 def test_blanks_are_the_same_every_time_and_as_loud_as_they_say():
-    first, second = (list(blanks_of(1_000)) for _ in range(2))
+    first, second = (list(blank_minutes(1_000)) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one.source, other.source)
         if one.id.endswith("dBFS"):
             assert decibels(power(one.source)) == pytest.approx(float(one.id.split()[-2]), abs=0.2)
+
+
+def test_blanks_to_train_on_differ_and_are_made_alike_every_time():
+    first, second = (list(Blanks(40, 0.5, 1.0, 1_000).samples()) for _ in range(2))
+    assert all(torch.equal(one.source, other.source) for one, other in zip(first, second, strict=True))
+    assert len({one.source.numpy().tobytes() for one in first if one.source.any()}) > 25
+    assert all(500 <= len(one.source) <= 1_000 and one.text == "" for one in first)
+    with pytest.raises(ValueError, match="the shortest first"):
+        Blanks(1, 5.0, 2.0)

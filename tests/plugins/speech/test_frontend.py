@@ -1,6 +1,7 @@
 """Features against torchaudio's own, and what padding and normalisation must hold."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
@@ -102,15 +103,23 @@ def test_the_loudest_is_forgotten_little_by_little_and_silence_stays_at_the_floo
     assert float(decibels[-1]) == pytest.approx(-6.0, abs=0.1)  # what lasts becomes the loudest
 
 
-@pytest.mark.parametrize("kind", ["speed", "volume", "noise", "reverberation"])
+KINDS = [field.name for field in fields(Variation)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_variation_changes_a_recording_and_keeps_it_sound(kind):
-    settings = dict.fromkeys(("speed", "volume", "noise", "reverberation"), 0.0) | {kind: 1.0}
+    settings = dict.fromkeys(KINDS, 0.0) | {kind: 1.0}
     torch.manual_seed(1)
     x = torch.randn(8000, 1) * 0.1
     varied = [vary_recording(x, Variation(**settings), RATE) for _ in range(6)]
     assert all(v.isfinite().all() for v in varied)
     lengths = {len(v) for v in varied}
-    assert all(8000 / 1.16 < length < 8000 / 0.84 for length in lengths)
+    if kind == "surroundings":
+        assert max(lengths) > 16_000
+    elif kind == "pause":
+        assert 8000 < max(lengths) <= 8000 + RATE
+    else:
+        assert all(8000 / 1.16 < length < 8000 / 0.84 for length in lengths)
     if kind == "speed":
         assert len(lengths) > 1
     else:
@@ -118,6 +127,16 @@ def test_each_variation_changes_a_recording_and_keeps_it_sound(kind):
     if kind == "noise":
         ratio = [float((v - x).norm() / x.norm()) for v in varied]
         assert all(0.009 < r < 0.33 for r in ratio)  # 40 to 10 dB below the voice
+
+
+def test_a_pause_comes_where_the_voice_is_softest():
+    torch.manual_seed(0)
+    x = torch.randn(RATE, 1)
+    x[9_000:11_000] = 0.0
+    settings = dict.fromkeys(KINDS, 0.0) | {"pause": 1.0}
+    varied = vary_recording(x, Variation(**settings), RATE)
+    assert torch.equal(varied[:9_000], x[:9_000])
+    assert torch.equal(varied[-5_000:], x[-5_000:])
 
 
 def test_two_processes_would_learn_the_statistics_of_one():
