@@ -192,11 +192,11 @@ def test_a_caption_goes_through_a_pipe_into_translation(shapes, folder):
     said = subprocess.run([*lstmapps, shapes, folder / "0.png", folder / "1.png"], capture_output=True, check=True)
     form = ["--format", "jsonl"]
     read = subprocess.run(
-        [*lstmapps, "translation/deu-eng", "-", *form], input=said.stdout, capture_output=True, check=True
+        [*lstmapps, "translation/eng-deu", "-", *form], input=said.stdout, capture_output=True, check=True
     )
     lines = [line.split("\t") for line in said.stdout.decode().splitlines()]
     results = [json.loads(line) for line in read.stdout.splitlines()]
     assert [result["input"] for result in results] == [name for name, _ in lines]
     assert [" ".join(result["read"]) for result in results] == [text for _, text in lines]
-    plain = subprocess.run([*lstmapps, "translation/deu-eng", "-"], input=said.stdout, capture_output=True, check=True)
+    plain = subprocess.run([*lstmapps, "translation/eng-deu", "-"], input=said.stdout, capture_output=True, check=True)
     assert plain.stdout.decode().splitlines() == [result["text"] for result in results]
