@@ -72,6 +72,8 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert x.is_floating_point(), f"{sample.id}: a loaded input holds floating-point numbers"
     assert bool(x.isfinite().all()), f"{sample.id}: a loaded input holds numbers that are not finite"
     assert measured.size == len(x), f"{sample.id}: measured {measured.size} steps, loaded {len(x)}"
+    prepared = domain.prepare(x)
+    assert prepared.dim() == 2, f"{sample.id}: a prepared input is (time, features), not {tuple(prepared.shape)}"
     blocks = torch.cat(list(domain.load_blocks(measured)))
     assert blocks.shape == x.shape, f"{sample.id}: load_blocks gives {len(blocks)} steps, load {len(x)}"
     before = x.clone()
@@ -89,7 +91,7 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert picture is None or picture.startswith(b"\x89PNG"), f"{sample.id}: a picture is a PNG"
     sound = domain.sound(measured)
     assert sound is None or sound.startswith(b"fLaC"), f"{sample.id}: a sound is a FLAC file"
-    return x.shape[1]
+    return prepared.shape[1]
 
 
 def _check_disturbances(domain: Domain, name: str, x: Tensor | str) -> None:

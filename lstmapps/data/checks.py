@@ -54,13 +54,14 @@ def load_all(
         try:
             measured = inputs.domain.measure(sample)
             x = inputs.raw(measured)
+            prepared = inputs.domain.prepare(x)
         except Exception as error:
             return Checked(sample, problem=Problem(sample.id, "unreadable", cause(error, sample.id)))
-        digest = digest_of(x)
+        digest = digest_of(prepared)
         if inputs.features is not None:  # whatever goes wrong there is no fault of this input
-            x = inputs.features(x, digest)
+            x = prepared = inputs.features(prepared, digest)
         on_disk = inputs.features is not None and inputs.features.folder is not None
-        return Checked(replace(measured, size=len(x)), None if on_disk else x, digest)
+        return Checked(replace(measured, size=len(prepared)), None if on_disk else x, digest)
 
     results: list[Checked] = []
     kept = 0

@@ -47,10 +47,17 @@ class Domain(ABC):
 
     @abstractmethod
     def load(self, sample: Sample) -> Tensor | str:
-        """Return the raw input, (time, features) as the network's frontend takes it, or a text; raises UserError."""
+        """Return the raw input, (time, features), or a text; raises UserError."""
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return a loaded input, which may have been varied or disturbed, as the network's frontend takes it.
+
+        Every step stands for the same share of the input as before.
+        """
+        return x
 
     def from_array(self, array: Any) -> Tensor:
-        """Return an array or tensor given in Python as `load` returns inputs; raises UserError if it is none."""
+        """Return an array or tensor given in Python as the frontend takes it; raises UserError if it is none."""
         x = torch.as_tensor(array)
         if x.dim() != 2 or not x.is_floating_point():
             raise UserError(f"an input is (time, features) of floating-point numbers, not {tuple(x.shape)} {x.dtype}")

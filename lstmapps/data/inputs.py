@@ -32,22 +32,25 @@ class Inputs:
 
     def load(self, sample: Sample) -> Tensor:
         """Return what a network takes of a measured sample, (time, features)."""
-        x = self.raw(sample)
+        x = self.domain.prepare(self.raw(sample))
         return x if self.features is None else self.features(x)
 
     def raw(self, sample: Sample) -> Tensor:
-        """Return (time, features) as the frontend takes it; of a text, the numbers of its symbols, (time, 1)."""
+        """Return (time, features) as the domain loads it; of a text, the numbers of its symbols, (time, 1)."""
         x = self.domain.load(sample)
         return self._tensor(x if self.disturbance is None else self.disturbance(x, sample.id))
 
     def varied(self, sample: Sample, loaded: Tensor | None, seed: int) -> Tensor:
-        """Return a sample as training takes it; what is drawn follows from the seed. loaded: as `load` gave it."""
+        """Return a sample as training takes it; what is drawn follows from the seed.
+
+        loaded: as `raw` gave it, or the features of it, if it is at hand.
+        """
         if self.vocabulary is None:
-            x = self.load(sample) if loaded is None else loaded
             if self.features is not None:  # of an input as it is
-                return x
+                return self.load(sample) if loaded is None else loaded
+            x = self.raw(sample) if loaded is None else loaded
             with seeded(seed):
-                return self.domain.augment(x)
+                return self.domain.prepare(self.domain.augment(x))
         return self._tensor(self.domain.load(sample), seed)
 
     def _tensor(self, raw: Tensor | str, seed: int | None = None) -> Tensor:

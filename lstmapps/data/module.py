@@ -420,7 +420,9 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
         kept = self.loaded.get(sample.id)
         if self.augment:
             return self.inputs.varied(sample, kept, stable_hash(f"{self.seed} {epoch} {sample.id}")), sample
-        return self.inputs.load(sample) if kept is None else kept, sample
+        if kept is None:
+            return self.inputs.load(sample), sample
+        return kept if self.inputs.features is not None else self.inputs.domain.prepare(kept), sample
 
 
 def _collate(items: list[tuple[Tensor, Sample]], vocabulary: Vocabulary | None, features: bool) -> Batch:

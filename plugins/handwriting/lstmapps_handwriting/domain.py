@@ -18,37 +18,44 @@ from lstmapps_handwriting.disturbances import disturbances_of
 from lstmapps_handwriting.images import line_size, line_tensor, open_line
 from lstmapps_handwriting.readers import read_source
 from lstmapps_handwriting.writers import write_alto, write_page
+from lstmapps_handwriting.writing import normalised
 
 
 class Handwriting(Domain):
     """Pictures of single lines, scaled to one height with their aspect ratio kept.
 
-    A loaded line is (width, height), a step for each column of pixels from left to right, 0 for
+    A line is (width, height), a step for each column of pixels from left to right, 0 for
     white paper to 1 for black ink.
 
     height: in pixels. augmentation: strength of the variations while training, 0 to about 1.5.
+    normalised: whether ink and paper, slope and height of the writing are found (`lstmapps_handwriting.writing`); such
+    lines are loaded up to twice as high, for what is small in them.
     """
 
     visual = True
 
-    def __init__(self, height: int = 64, augmentation: float = 1.0) -> None:
+    def __init__(self, height: int = 64, augmentation: float = 1.0, normalised: bool = False) -> None:
         if not 1 <= height <= 1_000:
             raise ValueError(f"lines are 1 to 1,000 pixels high, not {height}")
         self.height = height
         self.augmentation = augmentation
+        self.normalised = normalised
 
     def read(self, source: str) -> Iterator[Sample]:
         return read_source(source)
 
     def measure(self, sample: Sample) -> Sample:
-        size, region = line_size(sample, self.height)
+        size, region = line_size(sample, *self._heights)
         return replace(sample, size=size, region=region)
 
     def load(self, sample: Sample) -> Tensor:
-        return line_tensor(open_line(sample), self.height)
+        return line_tensor(open_line(sample), *self._heights)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return normalised(x, self.height) if self.normalised else x
 
     def from_array(self, array: Any) -> Tensor:
-        return line_tensor(of_array(array, "L"), self.height)
+        return self.prepare(line_tensor(of_array(array, "L"), *self._heights))
 
     def augment(self, x: Tensor) -> Tensor:
         return vary_line(x, self.augmentation) if self.augmentation else x
@@ -61,6 +68,11 @@ class Handwriting(Domain):
 
     def formats(self) -> dict[str, Format]:
         return {"page": Format(write_page, ".xml", document=True), "alto": Format(write_alto, ".xml", document=True)}
+
+    @property
+    def _heights(self) -> tuple[int, int]:
+        """How high lines are loaded, at least and at most."""
+        return self.height, 2 * self.height if self.normalised else self.height
 
     def picture(self, sample: Sample) -> bytes:
         line = open_line(sample)

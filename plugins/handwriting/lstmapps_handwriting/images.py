@@ -43,8 +43,8 @@ NOWHERE = Region(0, 0, 0, 0)
 """The region of a line whose outline is missing or cannot be read."""
 
 
-def line_size(sample: Sample, height: int) -> tuple[int, Region]:
-    """Return the columns of a line scaled to `height`, and its region, from the file's header alone."""
+def line_size(sample: Sample, lowest: int, highest: int) -> tuple[int, Region]:
+    """Return the columns of a line scaled to such a height, and its region, from the file's header alone."""
     if isinstance(sample.source, str | os.PathLike):
         columns, rows = picture_size(Path(sample.source))
     else:
@@ -62,6 +62,7 @@ def line_size(sample: Sample, height: int) -> tuple[int, Region]:
             f"{sample.id} is {columns} x {rows} pixels, the shape of a page and not of a line of writing; cut it into "
             "lines, or give the PAGE or ALTO file that tells where they are"
         )
+    height = min(max(region.height, lowest), highest)
     size = max(1, round(region.width * height / region.height))
     if size > _MAX_STEPS:
         raise UserError(
@@ -91,8 +92,9 @@ def open_line(sample: Sample) -> Image.Image:
     return line
 
 
-def line_tensor(line: Image.Image, height: int) -> Tensor:
-    """Return (width, height), 0 for white to 1 for black, scaled to `height`."""
+def line_tensor(line: Image.Image, lowest: int, highest: int) -> Tensor:
+    """Return (width, height), 0 for white to 1 for black, scaled to a height from `lowest` to `highest`."""
+    height = min(max(line.height, lowest), highest)
     if line.height != height:
         line = line.resize((max(1, round(line.width * height / line.height)), height), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(line, dtype=np.uint8))

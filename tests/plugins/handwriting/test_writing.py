@@ -1,0 +1,96 @@
+"""Writing is found wherever it stands, and looks alike on whatever paper."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from lstmapps_handwriting.blanks import blank_lines
+from lstmapps_handwriting.disturbances import disturbances_of
+from lstmapps_handwriting.domain import Handwriting
+from lstmapps_handwriting.writing import ink_of, normalised, slope_of
+from PIL import Image, ImageDraw, ImageFont
+
+from lstmapps.data import Sample
+
+HEIGHT = 64
+
+
+def written(columns=900, rows=64, size=30, paper=200, ink=40):
+    """A line of writing as a loaded line: (columns, rows), 1 for black."""
+    picture = Image.new("L", (columns, rows), paper)
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(picture).text((20, rows / 2), "the quick brown fox jumps over it", ink, font, anchor="lm")
+    return 1 - torch.from_numpy(np.asarray(picture, dtype=np.float32).T.copy()) / 255
+
+
+def stands(ink):
+    """From which row to which nine tenths of the ink (columns, rows) lie."""
+    dark = torch.where(ink > 0.3, ink, 0.0)
+    share = dark.sum(dim=0).cumsum(0) / dark.sum()
+    return tuple(int((share < part).sum()) for part in (0.05, 0.95))
+
+
+@pytest.mark.parametrize("disturbance", disturbances_of(), ids=str)
+def test_a_line_looks_alike_whatever_happened_to_it(disturbance):
+    plain, x = normalised(written(), HEIGHT), normalised(disturbance(written(), "a"), HEIGHT)
+    assert x.shape[1] == HEIGHT
+    assert stands(x) == pytest.approx(stands(plain), abs=6)
+    assert abs(slope_of(x.T.numpy())) < math.radians(0.4)
+    assert float((x > 0.5).float().mean()) == pytest.approx(float((plain > 0.5).float().mean()), rel=1.0)
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.5, 0.3])
+def test_light_changes_nothing_at_all(factor):
+    light = 1 - written().T.numpy()
+    np.testing.assert_allclose(ink_of(light * factor), ink_of(light), atol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [-3.0, -1.0, 0.5, 2.0])
+def test_the_slope_is_found(degrees):
+    picture = Image.fromarray((255 * (1 - written().T.numpy())).astype(np.uint8))
+    turned = picture.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=200)
+    slope = slope_of(ink_of(np.asarray(turned, dtype=np.float32) / 255))
+    assert math.degrees(math.atan(slope)) == pytest.approx(degrees, abs=0.15)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(64, 20), (64, 30), (128, 40), (128, 60)])
+def test_writing_of_any_size_comes_out_at_one_and_in_the_middle(rows, size):
+    top, bottom = stands(normalised(written(rows=rows, size=size), HEIGHT))
+    assert bottom - top == pytest.approx(0.45 * HEIGHT, abs=6)
+    assert (top + bottom) / 2 == pytest.approx(HEIGHT / 2, abs=4)
+
+
+def test_every_column_stays_where_it_was():
+    x = torch.zeros(900, 64)
+    x[200:220, 20:40] = 1.0
+    x[700:720, 20:40] = 1.0
+    columns = normalised(x, HEIGHT).sum(dim=1)
+    inked = (columns > columns.max() / 2).nonzero().flatten() / len(columns)
+    first, second = inked[inked < 0.5], inked[inked > 0.5]
+    found = [float(place) for bar in (first, second) for place in (bar.min(), bar.max())]
+    assert found == pytest.approx([200 / 900, 220 / 900, 700 / 900, 720 / 900], abs=0.005)
+
+
+def test_blank_paper_stays_blank_and_dirt_stays_pale():
+    for sample in blank_lines():
+        x = Handwriting(HEIGHT, normalised=True).from_array(sample.source)
+        if sample.id not in ("ruled paper", "spots"):
+            assert float(x.mean()) < 0.1, sample.id
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 300), (300, 5), (1, 64)])
+def test_what_is_hardly_a_line_is_no_fault(shape):
+    torch.manual_seed(0)
+    for x in (torch.zeros(shape), torch.ones(shape), torch.rand(shape)):
+        y = normalised(x, HEIGHT)
+        assert y.shape[1] == HEIGHT
+        assert y.isfinite().all()
+
+
+def test_lines_are_loaded_high_enough_for_what_is_small_in_them():
+    domain = Handwriting(HEIGHT, normalised=True)
+    for rows, loaded in ((40, 64), (100, 100), (400, 128)):
+        sample = domain.measure(Sample("a", (written(rows=rows).T.numpy() * 255).astype(np.uint8)))
+        x = domain.load(sample)
+        assert x.shape == (sample.size, loaded)
