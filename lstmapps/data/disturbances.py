@@ -13,7 +13,8 @@ from lstmapps.data.samples import seeded, stable_hash
 class Disturbance:
     """One thing that happens to inputs, as strongly as it says.
 
-    name: in plain words, such as "white noise". strength, unit: such as 20, "dB"; no unit where it is a number.
+    name: in plain words, such as "white noise". strength, unit: such as 20, "dB"; no unit where it is a number, and
+        1 where there is only all of it.
     apply(x, strength): returns a disturbed copy of a loaded input, drawing from torch's random numbers alone.
     """
 
@@ -23,7 +24,8 @@ class Disturbance:
     apply: Callable[[Any, float], Any]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.strength:g} {self.unit}".rstrip()
+        whole = (self.strength, self.unit) == (1, "")
+        return self.name if whole else f"{self.name} {self.strength:g} {self.unit}".rstrip()
 
     def __call__(self, x: Any, seed: str) -> Any:
         """Return a disturbed copy of a loaded input; what is drawn follows from the seed."""

@@ -23,3 +23,4 @@ def test_what_is_drawn_follows_from_the_seed_and_the_strength_alone():
 def test_a_disturbance_says_its_name_strength_and_unit():
     assert str(Disturbance("white noise", 20.0, "dB", noisy)) == "white noise 20 dB"
     assert str(Disturbance("offset", 0.05, "", noisy)) == "offset 0.05"
+    assert str(Disturbance("inverted", 1, "", noisy)) == "inverted"
