@@ -25,6 +25,9 @@ from lstmapps.plugins import allowed_packages, find
 from lstmapps.scores import scores_named
 from lstmapps.text import Normalisation, Vocabulary, pieces_path
 
+PART = r"[\w.()% -]{1,60}"
+"""What the name of a part, and of a score, in the results looks like."""
+
 FORMAT = 1
 """The newest package format this version reads and the one it writes; see `read`."""
 
@@ -125,7 +128,12 @@ def read(folder: Path) -> Package:
 
 
 def write(package: Package, folder: Path) -> None:
-    """Write a package whole or not at all, in the place of any that lies there; weights in half precision."""
+    """Write a package whole or not at all, in the place of any that lies there; weights in half precision.
+
+    Raises UserError if it cannot be written, and ValueError for results that would not be read again.
+    """
+    for part, scores in package.results.items():
+        _check_part(part, scores)
     folder = folder.absolute()
     partial = None
     try:
@@ -293,7 +301,7 @@ def _check_part(part: str, scores: Any) -> None:
             raise ValueError(f"a score of {part!r} has no signature that could be one")
     if "metrics" in scores:
         values.append(scores.get("samples"))
-    if not all(re.fullmatch(r"[\w.()% -]{1,60}", name) for name in names):
+    if not all(re.fullmatch(PART, name) for name in names):
         raise ValueError(f"the entry {part!r} has names of other than letters and digits")
     if not all(isinstance(value, int | float) for value in values):
         raise ValueError(f"the entry {part!r} holds what is no number")

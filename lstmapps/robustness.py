@@ -16,15 +16,19 @@ def disturbed(
     model: Model, samples: Sequence[Sample], decoder: str | None = None, watch: Watch | None = None
 ) -> dict[Disturbance, Evaluation]:
     """Score a model on samples under each disturbance of its domain; raises UserError if that has none."""
-    disturbances = model.domain.disturbances()
-    if not disturbances:
-        raise UserError(f"the domain of {model.name} names no disturbances; leave --disturbed out")
+    disturbances = disturbances_of(model)
     each = watch(disturbances, len(disturbances)) if watch else disturbances
-    found = {one: evaluate(replace(model, disturbance=one), samples, decoder) for one in each}
-    return {one: evaluation for one, evaluation in found.items() if evaluation.cases}
+    return {one: evaluate(replace(model, disturbance=one), samples, decoder) for one in each}
 
 
-def read_in_blanks(model: Model, decoder: str | None = None) -> dict[str, str]:
-    """Return what a model reads in inputs that hold nothing, by their names; an empty text is right."""
+def disturbances_of(model: Model) -> Sequence[Disturbance]:
+    """Return the disturbances of a model's domain; raises UserError if it has none."""
+    if found := model.domain.disturbances():
+        return found
+    raise UserError(f"the domain of {model.name} names no disturbances; leave --disturbed out")
+
+
+def read_in_blanks(model: Model, decoder: str | None = None) -> dict[str, str | None]:
+    """Return what a model reads in inputs that hold nothing, by their names: nothing is right, None tells a failure."""
     results = model.predict(model.domain.blanks(), decoder=decoder)
-    return {result.sample.id: result.text for result in results if isinstance(result, Prediction)}
+    return {result.sample.id: result.text if isinstance(result, Prediction) else None for result in results}

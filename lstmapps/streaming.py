@@ -86,7 +86,7 @@ def init_state(network: CTCNetwork, chunk: int = 500, context: int = 100) -> Str
     if stack.directions == 1:
         chunk, context = 0, 0
     return StreamState(
-        raw=torch.zeros(1, frontend.context, 1, device=like.device),
+        raw=torch.full((1, frontend.context, 1), _beyond(frontend), device=like.device),
         normalisation=frontend.init_state(),
         frames=like.new_zeros(1, 0, frontend.features),
         first=0,
@@ -123,7 +123,7 @@ def finish(network: CTCNetwork, state: StreamState) -> Tensor:
     rest = state.raw.shape[1] - frontend.context  # input beyond the last whole frame
     frames = -(-rest // frontend.stride)
     missing = frames * frontend.stride + 2 * frontend.context - state.raw.shape[1]
-    raw = functional.pad(state.raw, (0, 0, 0, missing))
+    raw = functional.pad(state.raw, (0, 0, 0, missing), value=_beyond(frontend))
     y, _ = _advance(network, replace(state, raw=raw), last=True)
     return y
 
@@ -155,6 +155,11 @@ def _encode(network: CTCNetwork, state: StreamState, *, last: bool) -> tuple[Ten
     if network.encoder.projection is not None:
         y = network.encoder.projection(y)
     return y[0], state
+
+
+def _beyond(frontend: Any) -> float:
+    """Return what a frontend takes for what lies beyond both ends of an input."""
+    return float(getattr(frontend, "beyond", 0.0))
 
 
 def _make_frames(network: CTCNetwork, state: StreamState) -> StreamState:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import random
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
-from lstmapps.data import Disturbance, Domain
+from lstmapps.data import Disturbance, Domain, seeded
 from lstmapps.data.samples import Sample
 from lstmapps.errors import UserError
 from lstmapps.model import Model
+from lstmapps.package import PART
 from lstmapps.plugins import Plugin
 from lstmapps.prediction import Piece, Prediction
 
@@ -74,6 +78,7 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert measured.size == len(x), f"{sample.id}: measured {measured.size} steps, loaded {len(x)}"
     prepared = domain.prepare(x)
     assert prepared.dim() == 2, f"{sample.id}: a prepared input is (time, features), not {tuple(prepared.shape)}"
+    assert torch.equal(prepared, domain.prepare(x)), f"{sample.id}: prepare differs from time to time"
     blocks = torch.cat(list(domain.load_blocks(measured)))
     assert blocks.shape == x.shape, f"{sample.id}: load_blocks gives {len(blocks)} steps, load {len(x)}"
     before = x.clone()
@@ -98,31 +103,40 @@ def _check_disturbances(domain: Domain, name: str, x: Tensor | str) -> None:
     disturbances = domain.disturbances()
     assert len({str(one) for one in disturbances}) == len(disturbances), "two disturbances have one name and strength"
     for one in disturbances:
-        drawn = torch.random.get_rng_state()
+        assert re.fullmatch(PART, f"validation ({one})"), f"{one} has a name of other than letters and digits"
         if isinstance(x, str):
             written = one(x, name)
             assert isinstance(written, str), f"{one} makes no text of a text"
             assert written == one(x, name), f"{one} differs from time to time"
         else:
-            _check_disturbed(one, name, x)
-        assert torch.equal(torch.random.get_rng_state(), drawn), f"{one} draws from other numbers than its own"
+            _check_disturbed(domain, one, x)
 
 
-def _check_disturbed(one: Disturbance, name: str, x: Tensor) -> None:
-    before = x.clone()
-    y = one(x, name)
-    assert torch.equal(y, one(x, name)), f"{one} differs from time to time"
+def _check_disturbed(domain: Domain, one: Disturbance, x: Tensor) -> None:
+    before, others = x.clone(), (random.getstate(), str(np.random.get_state()))
+    with seeded(0):
+        y = one.apply(x, one.strength)
+        after = torch.rand(())
+    with seeded(0):
+        assert torch.equal(y, one.apply(x, one.strength)), f"{one} differs from time to time"
+        assert torch.equal(after, torch.rand(())), f"{one} seeds torch's random numbers"
+    assert others == (random.getstate(), str(np.random.get_state())), f"{one} draws from others than torch's"
     assert torch.equal(x, before), f"{one} changes the input it is given"
     assert y.dim() == 2, f"{one} leaves no (time, features)"
     assert len(y) > 0, f"{one} leaves nothing"
     assert y.shape[1] == x.shape[1], f"{one} changes the number of features"
     assert bool(y.isfinite().all()), f"{one} leaves numbers that are not finite"
+    assert bool(domain.prepare(y).isfinite().all()), f"{one} cannot be prepared"
 
 
 def _check_blanks(domain: Domain) -> None:
-    for sample in domain.blanks():
+    blanks = list(domain.blanks())
+    assert len({sample.id for sample in blanks}) == len(blanks), "two blanks have one id"
+    for sample in blanks:
         measured = domain.measure(sample)
         x = domain.load(measured)
+        assert isinstance(x, Tensor), f"{sample.id}: a blank is no text"
+        assert bool(domain.prepare(x).isfinite().all()), f"{sample.id}: a blank holds numbers that are not finite"
         assert measured.size == len(x), f"{sample.id}: measured {measured.size} steps, loaded {len(x)}"
 
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from lstmapps.cli.progress import watch
@@ -49,15 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     from lstmapps.package import package_folder
     from lstmapps.recipe import recipe_data
     from lstmapps.report import write_report
-    from lstmapps.robustness import disturbed, read_in_blanks
+    from lstmapps.robustness import disturbances_of, disturbed, read_in_blanks
 
     model = Model.load(arguments.model, int8=arguments.int8)
+    if arguments.disturbed:
+        disturbances_of(model)
     recipe = arguments.recipe or model.config["recipe"]
     data = recipe_data(recipe, arguments.overrides)
     samples = data.samples(arguments.split)
     problems = list(text_problems(samples, None))
     bad = {problem.id for problem in problems}
-    samples = [sample for sample in samples if sample.id not in bad]
+    samples = [sample for sample in samples if sample.id not in bad and not sample.blank]
     evaluation = evaluate(model, samples, arguments.decoder, watch)
     problems += [Problem(failure.sample.id, "unreadable", failure.reason) for failure in evaluation.failures]
     if not arguments.skip_bad or not evaluation.cases:
@@ -70,13 +71,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.disturbed:
         readable = [case.prediction.sample for case in evaluation.cases]
         wild, blanks = disturbed(model, readable, arguments.decoder, watch), read_in_blanks(model, arguments.decoder)
+    read = {disturbance: under for disturbance, under in wild.items() if under.cases}
     if arguments.report:
-        write_report(arguments.report, model, arguments.split, evaluation, group=data.group, disturbed=wild)
+        write_report(arguments.report, model, arguments.split, evaluation, group=data.group, disturbed=read)
     if arguments.record:
         record(model, arguments.split, evaluation, arguments.decoder)
         for name, metrics in plain.items():
             model.results[f"{arguments.split} ({name})"] = {"samples": len(evaluation.cases), "metrics": metrics}
-        for disturbance, under in wild.items():
+        for disturbance, under in read.items():
             record(model, arguments.split, under, arguments.decoder, disturbance)
         model.save(package_folder(arguments.model))
     result: dict[str, Any] = {
@@ -136,7 +138,9 @@ def _print(
         print(", ".join(f"{name} {value:.2f} %" for name, value in result["variety"].items()))
     width = max((len(str(disturbance)) for disturbance in wild), default=0)
     for disturbance, under in wild.items():
-        change = under.first.value - evaluation.first.value
-        print(f"{disturbance!s:{width}}  {under} ({change:+.2f})")
+        left_out = f", {len(under.failures)} left out" if under.failures else ""
+        change = f" ({under.first.value - evaluation.first.value:+.2f})" if under.cases else ""
+        print(f"{disturbance!s:{width}}  {under}{change}{left_out}")
     for name, text in result.get("read_in_blanks", {}).items():
-        print(f"{name}: {f'read as {shorten(text, _SHOWN)!r}' if text else 'nothing is read, which is right'}")
+        shown = "could not be read" if text is None else f"read as {text[:_SHOWN]!r}{'…' * (len(text) > _SHOWN)}"
+        print(f"{name}: {'nothing is read, which is right' if text == '' else shown}")

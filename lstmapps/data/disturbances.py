@@ -34,5 +34,5 @@ class Disturbance:
 
 
 def tried(name: str, unit: str, apply: Callable[[Any, float], Any], *strengths: float) -> list[Disturbance]:
-    """Return one disturbance in several strengths, from the mildest."""
+    """Return one disturbance in several strengths, in the order in which they are told."""
     return [Disturbance(name, strength, unit, apply) for strength in strengths]

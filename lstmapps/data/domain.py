@@ -52,7 +52,8 @@ class Domain(ABC):
     def prepare(self, x: Tensor) -> Tensor:
         """Return a loaded input, which may have been varied or disturbed, as the network's frontend takes it.
 
-        Every step stands for the same share of the input as before.
+        Every step stands for the same share of the input as before. What is heard while it arrives, or read in blocks,
+        is not prepared: a domain whose frontend can be run in steps leaves its inputs as they are.
         """
         return x
 
@@ -61,7 +62,7 @@ class Domain(ABC):
         x = torch.as_tensor(array)
         if x.dim() != 2 or not x.is_floating_point():
             raise UserError(f"an input is (time, features) of floating-point numbers, not {tuple(x.shape)} {x.dtype}")
-        return x
+        return self.prepare(x)
 
     def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
         """Yield what `load` returns in blocks, for inputs that are better not held whole."""
@@ -93,7 +94,7 @@ class Domain(ABC):
         return x
 
     def disturbances(self) -> Sequence[Disturbance]:
-        """Return what happens to inputs out there, each in several strengths from the mildest."""
+        """Return what happens to inputs out there, each in one strength or several."""
         return ()
 
     def blanks(self) -> Iterator[Sample]:

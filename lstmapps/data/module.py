@@ -215,8 +215,7 @@ class SequenceData(LightningDataModule):
         """Return the samples of a part with normalised texts, unchecked."""
         if part == "train":
             held_out = self._held_out["validation"] | self._held_out["test"]
-            blanks = [] if self.blanks is None else [replace(s, text="", blank=True) for s in self.blanks.samples()]
-            return [sample for sample in self._training_samples if sample.id not in held_out] + blanks
+            return [sample for sample in self._training_samples if sample.id not in held_out] + self._blank_samples
         if self.sources[part] is None and (part == "validation" or self.holdouts["test"]):
             found = [sample for sample in self._training_samples if sample.id in self._held_out[part]]
         else:
@@ -226,6 +225,13 @@ class SequenceData(LightningDataModule):
     @cached_property
     def _training_samples(self) -> list[Sample]:
         return self._read("train")
+
+    @cached_property
+    def _blank_samples(self) -> list[Sample]:
+        if self.blanks is None:
+            return []
+        blanks = [replace(sample, text="", blank=True) for sample in self.blanks.samples()]
+        return list(distinct([*self._training_samples, *blanks]))[len(self._training_samples) :]
 
     @cached_property
     def _held_out(self) -> dict[str, set[str]]:

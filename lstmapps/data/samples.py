@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import RLock
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from lstmapps.errors import UserError
 from lstmapps.text import Vocabulary
+
+_DRAWING = RLock()  # threads share one generator
 
 Box = tuple[float, float, float, float]
 """A place in a picture: left, top, right, bottom, in shares of its width and height."""
@@ -154,8 +157,8 @@ def stable_hash(text: str) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw torch's random numbers on a CPU from a seed, and leave those outside as they were."""
-    with torch.random.fork_rng(devices=[]):
+    """Draw torch's random numbers on a CPU from a seed, one thread at a time, and leave those outside as they were."""
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 

@@ -396,3 +396,12 @@ def test_alternatives_come_best_first(folder, lines):
     assert len(result.alternatives) == 3
     scores = [score for _, score in result.alternatives]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_results_that_would_not_be_read_again_are_not_written(folder):
+    model = Model.load(folder)
+    model.results["test (louder, clipped)"] = {"samples": 1, "metrics": {}}
+    before = (folder / "results.json").read_text()
+    with pytest.raises(ValueError, match="louder, clipped"):
+        model.save(folder)
+    assert (folder / "results.json").read_text() == before

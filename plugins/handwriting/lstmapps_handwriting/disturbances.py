@@ -22,7 +22,7 @@ def disturbances_of() -> list[Disturbance]:
         *tried("grey paper", "%", lambda x, percent: percent / 100 + (1 - percent / 100) * x, 20, 50),
         *tried("margins", "%", with_margins, 10, 25),
         *tried("turned", "degrees", turned, 1, 2, 3),
-        *tried("smaller", "%", smaller, 75, 50),
+        *tried("resolution", "%", coarser, 75, 50),
         *tried("JPEG quality", "", compressed, 30, 10),
         *tried("noise", "%", noisy, 5, 10),
         *tried("blurred", "pixels", blurred, 1, 2),
@@ -54,7 +54,7 @@ def turned(x: Tensor, degrees: float) -> Tensor:
     return _loaded(whole, picture.height)
 
 
-def smaller(x: Tensor, percent: float) -> Tensor:
+def coarser(x: Tensor, percent: float) -> Tensor:
     """Lose resolution: scale to so many percent, and back."""
     picture = _picture(x)
     size = (max(1, round(percent / 100 * picture.width)), max(1, round(percent / 100 * picture.height)))

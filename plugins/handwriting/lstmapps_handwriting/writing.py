@@ -25,6 +25,7 @@ _NOISE = 20  # percentile of the ink in a row that noise has
 _FROM, _TO = 0.05, 0.95  # of the ink, counted from above: between them lies the height of the writing
 _SHARE = 0.45  # of a line's height that the writing is scaled to, about what it is in Peraire's lines
 _SMALLEST, _LARGEST = 0.5, 3.0  # what writing is scaled by at most, against the height of its picture
+_WIDEST = 12_000  # columns that a line is scaled up to
 _SHORT = 4.0  # heights: of a shorter line the writing's own height says less
 
 Ink = NDArray[np.float32]
@@ -104,7 +105,7 @@ def _place(ink: Ink, slope: float, height: int) -> tuple[float, float]:
     own = _SHARE * height / max(bottom - top, 1.0)
     trust = min(1.0, columns / rows / _SHORT)
     scale = own**trust * usual ** (1.0 - trust)
-    return (top + bottom) / 2, min(max(scale, _SMALLEST * usual), _LARGEST * usual)
+    return (top + bottom) / 2, min(max(scale, _SMALLEST * usual), _LARGEST * usual, max(usual, _WIDEST / columns))
 
 
 class _Pixels:

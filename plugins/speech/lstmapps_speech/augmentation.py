@@ -14,7 +14,6 @@ from lstmapps_speech.effects import (
     companded,
     hum,
     in_room,
-    mixed,
     noise,
     paced,
     surrounded,
@@ -63,11 +62,14 @@ def vary_recording(x: Tensor, variation: Variation, rate: int) -> Tensor:
     if _chance(variation.reverberation):
         varied = in_room(varied, _between(0.1, 0.5), _between(0.05, 0.5), rate)
     if _chance(variation.volume):
-        varied = varied * 10 ** (_between(-12.0, 6.0) / 20)
+        gain = 10 ** (_between(-12.0, 6.0) / 20)
+        varied, level = varied * gain, level * gain
     if _chance(variation.noise):
-        varied = mixed(varied, noise(len(varied), _between(0.0, 2.0)), _between(10.0, 40.0))
+        softer = 10 ** (-_between(10.0, 40.0) / 20)
+        varied = varied + level * softer * noise(len(varied), _between(0.0, 2.0))
     if _chance(variation.hum):
-        varied = mixed(varied, hum(len(varied), rate, 50.0 if _chance(0.5) else 60.0), _between(0.0, 30.0))
+        softer = 10 ** (-_between(0.0, 30.0) / 20)
+        varied = varied + level * softer * hum(len(varied), rate, 50.0 if _chance(0.5) else 60.0)
     if _chance(variation.clicks):
         varied = varied + level * _between(0.5, 10.0) * clicks(len(varied), rate, _between(1.0, 10.0))
     if _chance(variation.clipping):

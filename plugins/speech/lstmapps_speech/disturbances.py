@@ -35,7 +35,7 @@ def disturbances_of(rate: int) -> list[Disturbance]:
 
     return [
         *tried("softer", "dB", lambda x, strength: amplified(x, -strength), 10, 20, 30, 40),
-        *tried("louder, clipped", "dB", amplified, 10, 20),
+        *tried("too loud", "dB", amplified, 10, 20),
         *tried("white noise", "dB", lambda x, strength: mixed(x, noise(len(x)), strength), 30, 20, 10),
         *tried("pink noise", "dB", lambda x, strength: mixed(x, noise(len(x), 1.0), strength), 20, 10),
         *tried("brown noise", "dB", lambda x, strength: mixed(x, noise(len(x), 2.0), strength), 20, 10),
@@ -53,6 +53,5 @@ def disturbances_of(rate: int) -> list[Disturbance]:
         *tried("echo", "s", lambda x, strength: in_room(x, strength, 0.5, rate), 0.3, 0.6),
         *tried("telephone", "kHz", lambda x, strength: telephoned(x, rate, round(1_000 * strength)), 8),
         *tried("coded", "bits", companded, 8, 6),
-        *tried("faster", "%", paced, 110, 120),
-        *tried("slower", "%", paced, 90, 80),
+        *tried("speed", "%", paced, 80, 90, 110, 120),
     ]

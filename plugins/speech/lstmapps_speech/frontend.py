@@ -25,7 +25,8 @@ class SpeechFrontend(nn.Module):
     kind: "log_mel", the logarithm of mel bands of a Hann window; "filter_bank", that of Kaldi, with
         the offset removed, pre-emphasis and Povey's window; "mfcc", `coefficients` cepstra of the
         first (Davis & Mermelstein 1980).
-    window, hop: in seconds; frame t is centred on the middle of its hop, and silence lies beyond both ends.
+    window, hop: in seconds; frame t is centred on the middle of its hop, and beyond both ends lies silence, or for
+        differences, which know no step there, nothing (`beyond`).
     normalisation: mean 0 and deviation 1 of each feature, "utterance" over each utterance, "global"
         over the beginning of training, "running" over what has been heard so far, "none" not at all. "relative" is
         "global" for energies against the loudest that was heard lately (`lstmapps_speech.loudness`), of differences
@@ -51,6 +52,7 @@ class SpeechFrontend(nn.Module):
                 f"{bands} bands and {coefficients} coefficients: give up to 1,000 bands, and no more cepstra"
             )
         self.kind, self.normalisation = kind, normalisation
+        self.beyond = math.nan if normalisation == "relative" else 0.0
         self.stride = round(hop * sample_rate)
         self.window = round(window * sample_rate)
         self.context = (self.window - self.stride) // 2
@@ -74,9 +76,9 @@ class SpeechFrontend(nn.Module):
         self.learnt: Tensor
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x = x.masked_fill(padding_mask(lengths, x.shape[1]).unsqueeze(2), 0.0)
+        x = x.masked_fill(padding_mask(lengths, x.shape[1]).unsqueeze(2), self.beyond)
         rest = -x.shape[1] % self.stride
-        y = self.frames(functional.pad(x, (0, 0, self.context, self.context + rest)))
+        y = self.frames(functional.pad(x, (0, 0, self.context, self.context + rest), value=self.beyond))
         lengths = self.output_lengths(lengths)
         padding = padding_mask(lengths, y.shape[1]).unsqueeze(2)
         if self.normalisation == "relative":
@@ -101,7 +103,7 @@ class SpeechFrontend(nn.Module):
             frames = x.squeeze(2).float().unfold(1, self.window, self.stride)
             relative = self.normalisation == "relative"
             if relative:
-                frames = functional.pad(frames.diff(dim=2), (1, 0))  # the window is 0 there
+                frames = functional.pad(frames.diff(dim=2).nan_to_num(0.0), (1, 0))  # the window is 0 there
             elif self.kind == "filter_bank":
                 frames = frames - frames.mean(dim=2, keepdim=True)
                 frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
@@ -129,8 +131,9 @@ class SpeechFrontend(nn.Module):
         return y @ self.cosine.float() if self.kind == "mfcc" else y
 
     def _relative(self, y: Tensor, state: loudness.State) -> tuple[Tensor, loudness.State]:
-        y, state = loudness.relative(y, state)
-        return self._cepstra(y), state
+        with torch.autocast(y.device.type, enabled=False):
+            y, state = loudness.relative(y, state)
+            return self._cepstra(y), state
 
     def _global(self, y: Tensor) -> Tensor:
         return (y - self.mean) * torch.rsqrt(self.variance + 1e-5)

@@ -9,6 +9,7 @@ import torch
 from lstmapps.data import Disturbance, tried
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # of a keyboard
+_KEYS = "".join(_ROWS)
 _ENDS = ".!?…。"
 
 
@@ -38,7 +39,7 @@ def mistyped(text: str, percent: float) -> str:
         mistake = int(torch.randint(4, ()))
         if mistake == 0:
             continue
-        if mistake == 1:
+        if mistake == 1 or (mistake == 3 and character.lower() not in _KEYS):
             typed.append(2 * character)
         elif mistake == 2 and place < len(characters):
             typed += [characters[place], character]
@@ -55,9 +56,8 @@ def without_accents(text: str) -> str:
 
 
 def _beside(character: str) -> str:
-    for row in _ROWS:
-        if (place := row.find(character.lower())) >= 0:
-            near = row[max(0, place - 1) : place] + row[place + 1 : place + 2]
-            struck = near[int(torch.randint(len(near), ()))]
-            return struck.upper() if character.isupper() else struck
-    return character
+    row = next(row for row in _ROWS if character.lower() in row)
+    place = row.index(character.lower())
+    near = row[max(0, place - 1) : place] + row[place + 1 : place + 2]
+    struck = near[int(torch.randint(len(near), ()))]
+    return struck.upper() if character.isupper() else struck

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 
 from lstmapps.data import Disturbance, tried
@@ -18,6 +20,14 @@ def test_what_is_drawn_follows_from_the_seed_and_the_strength_alone():
     assert torch.equal(mild(x, "a"), first)
     assert not torch.equal(mild(x, "b"), first)
     assert not torch.equal(strong(x, "a") / 2, first)
+
+
+def test_threads_draw_what_one_draws():
+    one, x = Disturbance("noise", 1.0, "dB", noisy), torch.zeros(1_000, 1)
+    alone = [one(x, str(number)) for number in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda number: one(x, str(number)), range(64)))
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 def test_a_disturbance_says_its_name_strength_and_unit():

@@ -37,7 +37,8 @@ def test_a_line_looks_alike_whatever_happened_to_it(disturbance):
     assert x.shape[1] == HEIGHT
     assert stands(x) == pytest.approx(stands(plain), abs=6)
     assert abs(slope_of(x.T.numpy())) < math.radians(0.4)
-    assert float((x > 0.5).float().mean()) == pytest.approx(float((plain > 0.5).float().mean()), rel=1.0)
+    ink, thicker = float((plain > 0.5).float().mean()), 1.0 if disturbance.name == "blurred" else 0.35
+    assert float((x > 0.5).float().mean()) == pytest.approx(ink, rel=thicker)
 
 
 @pytest.mark.parametrize("factor", [0.9, 0.5, 0.3])
@@ -75,8 +76,10 @@ def test_every_column_stays_where_it_was():
 def test_blank_paper_stays_blank_and_dirt_stays_pale():
     for sample in blank_lines():
         x = Handwriting(HEIGHT, normalised=True).from_array(sample.source)
-        if sample.id not in ("ruled paper", "spots"):
-            assert float(x.mean()) < 0.1, sample.id
+        assert float(x.mean()) < (0.25 if sample.id in ("ruled paper", "spots") else 0.1), sample.id
+    dirty = written(ink=200)  # nothing but paper
+    dirty[300:310, 20:40] += 0.02
+    assert float(normalised(dirty, HEIGHT).max()) < 0.3
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 300), (300, 5), (1, 64)])
