@@ -69,7 +69,7 @@ def _pooled(model: Model, data: SequenceData, samples: Sequence[Sample], watch: 
     with features.kept() if features else nullcontext():
         for place, sample in enumerate(watch(samples, len(samples))):
             try:
-                x = model.domain.prepare(inputs.raw(model.domain.measure(sample)))
+                x = inputs.prepared(inputs.raw(model.domain.measure(sample)))
             except UserError:
                 continue
             if not len(x):

@@ -96,7 +96,7 @@ def _check_sample(domain: Domain, sample: Sample) -> int:
     assert picture is None or picture.startswith(b"\x89PNG"), f"{sample.id}: a picture is a PNG"
     sound = domain.sound(measured)
     assert sound is None or sound.startswith(b"fLaC"), f"{sample.id}: a sound is a FLAC file"
-    return prepared.shape[1]
+    return int(prepared.shape[1])
 
 
 def _check_disturbances(domain: Domain, name: str, x: Tensor | str) -> None:

@@ -54,14 +54,15 @@ def load_all(
         try:
             measured = inputs.domain.measure(sample)
             x = inputs.raw(measured)
-            prepared = inputs.domain.prepare(x)
+            prepared = inputs.prepared(x)
         except Exception as error:
             return Checked(sample, problem=Problem(sample.id, "unreadable", cause(error, sample.id)))
         digest = digest_of(prepared)
         if inputs.features is not None:  # whatever goes wrong there is no fault of this input
             x = prepared = inputs.features(prepared, digest)
         on_disk = inputs.features is not None and inputs.features.folder is not None
-        return Checked(replace(measured, size=len(prepared)), None if on_disk else x, digest)
+        keep = x if isinstance(x, torch.Tensor) else prepared
+        return Checked(replace(measured, size=len(prepared)), None if on_disk else keep, digest)
 
     results: list[Checked] = []
     kept = 0

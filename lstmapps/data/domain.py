@@ -49,8 +49,8 @@ class Domain(ABC):
     def load(self, sample: Sample) -> Tensor | str:
         """Return the raw input, (time, features), or a text; raises UserError."""
 
-    def prepare(self, x: Tensor) -> Tensor:
-        """Return a loaded input, which may have been varied or disturbed, as the network's frontend takes it.
+    def prepare(self, x: Any) -> Any:
+        """Return a loaded input, a tensor or a text, which may have been varied or disturbed, as a network takes it.
 
         Every step stands for the same share of the input as before. What is heard while it arrives, or read in blocks,
         is not prepared: a domain whose frontend can be run in steps leaves its inputs as they are.
@@ -62,7 +62,8 @@ class Domain(ABC):
         x = torch.as_tensor(array)
         if x.dim() != 2 or not x.is_floating_point():
             raise UserError(f"an input is (time, features) of floating-point numbers, not {tuple(x.shape)} {x.dtype}")
-        return self.prepare(x)
+        prepared: Tensor = self.prepare(x)
+        return prepared
 
     def load_blocks(self, sample: Sample) -> Iterator[Tensor]:
         """Yield what `load` returns in blocks, for inputs that are better not held whole."""

@@ -32,13 +32,26 @@ class Inputs:
 
     def load(self, sample: Sample) -> Tensor:
         """Return what a network takes of a measured sample, (time, features)."""
-        x = self.domain.prepare(self.raw(sample))
+        x = self.prepared(self.raw(sample))
         return x if self.features is None else self.features(x)
 
-    def raw(self, sample: Sample) -> Tensor:
-        """Return (time, features) as the domain loads it; of a text, the numbers of its symbols, (time, 1)."""
+    def raw(self, sample: Sample) -> Tensor | str:
+        """Return a sample as the domain loads it, or disturbed."""
         x = self.domain.load(sample)
-        return self._tensor(x if self.disturbance is None else self.disturbance(x, sample.id))
+        return x if self.disturbance is None else self.disturbance(x, sample.id)
+
+    def prepared(self, raw: Tensor | str, seed: int | None = None) -> Tensor:
+        """Return (time, features) as the frontend takes it; of a text, the numbers of its symbols, (time, 1).
+
+        seed: of how a text is cut into symbols in training.
+        """
+        x = self.domain.prepare(raw)
+        if isinstance(x, Tensor):
+            return x
+        assert self.vocabulary is not None, "a domain that loads texts has a vocabulary that is read"
+        sampling = 0.0 if seed is None else self.sampling
+        symbols = self.vocabulary.read_in(self.normalisation(x), sampling, seed or 0)
+        return torch.tensor(symbols, dtype=torch.long).unsqueeze(1)
 
     def varied(self, sample: Sample, loaded: Tensor | None, seed: int) -> Tensor:
         """Return a sample as training takes it; what is drawn follows from the seed.
@@ -49,14 +62,7 @@ class Inputs:
             if self.features is not None:  # of an input as it is
                 return self.load(sample) if loaded is None else loaded
             x = self.raw(sample) if loaded is None else loaded
+            assert isinstance(x, Tensor), "a text is read by a vocabulary"
             with seeded(seed):
-                return self.domain.prepare(self.domain.augment(x))
-        return self._tensor(self.domain.load(sample), seed)
-
-    def _tensor(self, raw: Tensor | str, seed: int | None = None) -> Tensor:
-        if isinstance(raw, Tensor):
-            return raw
-        assert self.vocabulary is not None, "a domain that loads texts has a vocabulary that is read"
-        sampling = 0.0 if seed is None else self.sampling
-        symbols = self.vocabulary.read_in(self.normalisation(raw), sampling, seed or 0)
-        return torch.tensor(symbols, dtype=torch.long).unsqueeze(1)
+                return self.prepared(self.domain.augment(x))
+        return self.prepared(self.raw(sample), seed)

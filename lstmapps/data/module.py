@@ -115,7 +115,7 @@ class SequenceData(LightningDataModule):
         """The symbols that are read, where inputs are texts."""
         if not self.domain.reads_text:
             return None
-        texts = [self._source_text(sample) for sample in self._learnt_from]
+        texts = [self.source_text(sample) for sample in self._learnt_from]
         if self.units.joint:
             texts += [sample.text or "" for sample in self._learnt_from]
         return self._learn(texts)
@@ -128,8 +128,9 @@ class SequenceData(LightningDataModule):
     def _learn(self, texts: list[str]) -> Vocabulary:
         return Vocabulary.learn(texts, self.normalisation.unicode_form, self.units, visual=self.domain.visual)
 
-    def _source_text(self, sample: Sample) -> str:
-        text = self.domain.load(sample)
+    def source_text(self, sample: Sample) -> str:
+        """Return what is read of a sample whose input is a text, normalised."""
+        text = self.domain.prepare(self.domain.load(sample))
         assert isinstance(text, str), "a domain that reads texts loads them"
         return self.normalisation(text)
 
@@ -428,7 +429,8 @@ class _Inputs(Dataset[list[tuple[Tensor, Sample]]]):
             return self.inputs.varied(sample, kept, stable_hash(f"{self.seed} {epoch} {sample.id}")), sample
         if kept is None:
             return self.inputs.load(sample), sample
-        return kept if self.inputs.features is not None else self.inputs.domain.prepare(kept), sample
+        whole = self.inputs.features is not None or self.inputs.vocabulary is not None
+        return kept if whole else self.inputs.prepared(kept), sample
 
 
 def _collate(items: list[tuple[Tensor, Sample]], vocabulary: Vocabulary | None, features: bool) -> Batch:

@@ -128,7 +128,7 @@ class Seq2SeqTask(LightningModule):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         read, table = data.source_vocabulary, self.network.shortlist.table
         pairs = [
-            (read.read_in(data.normalisation(data.domain.load(sample))), data.vocabulary.encode(sample.text))
+            (read.read_in(data.source_text(sample)), data.vocabulary.encode(sample.text))
             for sample in data.parts["train"]
         ]
         lexicon = learn_lexicon(pairs, len(read), len(data.vocabulary), table.shape[1])

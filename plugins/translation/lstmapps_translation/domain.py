@@ -17,6 +17,8 @@ from lstmapps_translation.writers import write_html, write_lines
 class Translation(Domain):
     """Sentences of one language and, where they are known, their translations.
 
+    A sentence in capitals is read in small letters: what is learnt from has hardly any.
+
     source, target: codes of the languages, as the names of files have them (`de`, `en`; `deu`, `eng`).
     columns: the languages of a table's columns, in order; by default the source, then the target.
     longest: in words; of a longer text only the beginning is translated, and none is trained on.
@@ -50,6 +52,9 @@ class Translation(Domain):
 
     def load(self, sample: Sample) -> str:
         return " ".join(str(sample.source).split()[: self.longest])
+
+    def prepare(self, x: str) -> str:
+        return x.capitalize() if x.isupper() and " " in x else x
 
     def origin(self, sample: Sample) -> str:
         file, _, number = sample.id.rpartition(":")

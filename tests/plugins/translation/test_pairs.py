@@ -1,5 +1,6 @@
 """What belongs together among pairs, and what looks as if it did not."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lstmapps_translation.domain import Translation
@@ -91,3 +92,17 @@ def test_of_a_text_that_is_too_long_the_beginning_is_translated(capsys):
     domain = Translation(longest=5)
     assert domain.load(domain.measure(Sample("x:7", "a b c d e f"))) == "a b c d e"
     assert "x:7 has 6 words; only the first 5 are translated" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("WO IST DER BAHNHOF?", "Wo ist der bahnhof?"),
+        ("USA", "USA"),
+        ("Die USA", "Die USA"),
+        ("東京 駅", "東京 駅"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_in_capitals_is_read_in_small_letters(text, read):
+    assert Translation("deu", "eng").prepare(text) == read
