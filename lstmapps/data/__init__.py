@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lstmapps.data.batching import SizeBatches
+from lstmapps.data.chance import between, chance, seeded
 from lstmapps.data.disturbances import Disturbance, tried
 from lstmapps.data.domain import Domain
 from lstmapps.data.inputs import Inputs
@@ -31,7 +32,6 @@ from lstmapps.data.samples import (
     merged,
     named,
     pad,
-    seeded,
     tolerant,
 )
 
@@ -51,6 +51,8 @@ __all__ = [
     "SizeBatches",
     "Source",
     "all_lines",
+    "between",
+    "chance",
     "collate",
     "decoded",
     "distinct",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lstmapps.data.samples import seeded, stable_hash
+from lstmapps.data.chance import seeded
+from lstmapps.data.samples import stable_hash
 
 
 @dataclass(frozen=True)

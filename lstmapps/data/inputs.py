@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lstmapps.data.chance import seeded
 from lstmapps.data.disturbances import Disturbance
 from lstmapps.data.domain import Domain
 from lstmapps.data.features import FrozenFrontend
-from lstmapps.data.samples import Sample, seeded
+from lstmapps.data.samples import Sample
 from lstmapps.text import Normalisation, Vocabulary
 
 

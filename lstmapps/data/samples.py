@@ -7,9 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import RLock
 from typing import Any
 
 import torch
@@ -17,8 +15,6 @@ from torch import Tensor
 
 from lstmapps.errors import UserError
 from lstmapps.text import Vocabulary
-
-_DRAWING = RLock()  # threads share one generator
 
 Box = tuple[float, float, float, float]
 """A place in a picture: left, top, right, bottom, in shares of its width and height."""
@@ -153,14 +149,6 @@ class Batch:
 def stable_hash(text: str) -> int:
     """Return a number that is the same for a text everywhere."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw torch's random numbers on a CPU from a seed, one thread at a time, and leave those outside as they were."""
-    with _DRAWING, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def pad(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lstmapps.data import between, chance
+
 
 def vary_line(x: Tensor, strength: float) -> Tensor:
     """Return a varied copy of x (width, height) in [0, 1]; the width may change by up to 15 %.
@@ -17,29 +19,29 @@ def vary_line(x: Tensor, strength: float) -> Tensor:
     """
     image = _warp(x.T, strength)
     image = _stroke(image, strength)
-    image = image.clamp(0, 1) ** math.exp(_between(-0.4, 0.4) * strength)
-    if _chance(0.5):
-        image = image + torch.randn(image.shape) * (_between(0.0, 0.05) * strength)
+    image = image.clamp(0, 1) ** math.exp(between(-0.4, 0.4) * strength)
+    if chance(0.5):
+        image = image + torch.randn(image.shape) * (between(0.0, 0.05) * strength)
     return image.clamp(0, 1).T.contiguous()
 
 
 def _warp(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape
-    new_width = max(4, round(width * math.exp(_between(-0.15, 0.15) * strength)))
+    new_width = max(4, round(width * math.exp(between(-0.15, 0.15) * strength)))
     rows = torch.arange(height).float().unsqueeze(1).expand(height, new_width)
     columns = ((torch.arange(new_width) + 0.5) * (width / new_width) - 0.5).expand(height, new_width)
     middle = (height - 1) / 2
     unit = height / 64  # the sizes below are in pixels of a line 64 high
-    slant = _between(-0.35, 0.35) * strength
-    stretch = math.exp(_between(-0.12, 0.12) * strength)
-    shift = _between(-3.0, 3.0) * strength * unit
-    slope = _between(-4.0, 4.0) * strength * unit / width
+    slant = between(-0.35, 0.35) * strength
+    stretch = math.exp(between(-0.12, 0.12) * strength)
+    shift = between(-3.0, 3.0) * strength * unit
+    slope = between(-4.0, 4.0) * strength * unit / width
     x = columns + slant * (rows - middle)
     y = (rows - middle) * stretch + middle + shift + slope * (columns - width / 2)
     for cell, reach in ((24, 1.6), (64, 2.5)):
         waves = torch.randn(1, 2, height // round(cell * unit) + 2, new_width // round(cell * unit) + 2)
         waves = functional.interpolate(waves, size=(height, new_width), mode="bicubic", align_corners=True)[0]
-        waves = waves * (reach * unit * strength * _between(0.0, 1.0))
+        waves = waves * (reach * unit * strength * between(0.0, 1.0))
         x, y = x + waves[0], y + waves[1]
     grid = torch.stack([2 * x / max(1, width - 1) - 1, 2 * y / max(1, height - 1) - 1], dim=2)
     paper = image.median()
@@ -48,7 +50,7 @@ def _warp(image: Tensor, strength: float) -> Tensor:
 
 
 def _stroke(image: Tensor, strength: float) -> Tensor:
-    choice = _between(0.0, 1.0)
+    choice = between(0.0, 1.0)
     if choice < 0.2 * strength:
         return _thicken(image)
     if choice < 0.35 * strength:
@@ -59,14 +61,6 @@ def _stroke(image: Tensor, strength: float) -> Tensor:
 
 
 def _thicken(image: Tensor) -> Tensor:
-    size = 1 if _chance(0.5) else 2
+    size = 1 if chance(0.5) else 2
     padded = functional.pad(image[None], (0, 1, 0, size - 1), mode="replicate")
     return functional.max_pool2d(padded, (size, 2), 1)[0]
-
-
-def _between(low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand(()))
-
-
-def _chance(probability: float) -> bool:
-    return _between(0.0, 1.0) < probability

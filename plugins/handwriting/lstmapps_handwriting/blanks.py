@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmapps.data import Sample, Source, seeded
+from lstmapps.data import Sample, Source, between, chance, seeded
 from lstmapps_handwriting.disturbances import noisy, ruled, unevenly_lit
 
 _ROWS = 100
@@ -29,12 +29,12 @@ class Blanks(Source):
     def samples(self) -> Iterator[Sample]:
         for number in range(self.count):
             with seeded(self.seed * 1_000_003 + number):
-                x = torch.full((round(_between(self.narrowest, self.widest) * _ROWS), _ROWS), _between(0.0, _DARKEST))
-                x = ruled(x, 1 + 5 * _chance()) if _chance() < 0.3 else x
-                x = spotted(x, round(40 * _chance())) if _chance() < 0.5 else x
-                x = unevenly_lit(x, 60.0 * _chance()) if _chance() < 0.5 else x
-                x = noisy(x, 8.0 * _chance())
-                x = 1 - x if _chance() < 0.1 else x
+                x = torch.full((round(between(self.narrowest, self.widest) * _ROWS), _ROWS), between(0.0, _DARKEST))
+                x = ruled(x, between(1.0, 6.0)) if chance(0.3) else x
+                x = spotted(x, round(between(0.0, 40.0))) if chance(0.5) else x
+                x = unevenly_lit(x, between(0.0, 60.0)) if chance(0.5) else x
+                x = noisy(x, between(0.0, 8.0))
+                x = 1 - x if chance(0.1) else x
             yield Sample(f"nothing written {number}", _picture(x), "")
 
 
@@ -61,7 +61,7 @@ def spotted(x: Tensor, count: int) -> Tensor:
     spots = x.clone()
     across, down = torch.arange(width).unsqueeze(1), torch.arange(height)
     for _ in range(count):
-        column, row, radius, dark = (_chance() for _ in range(4))
+        column, row, radius, dark = (between(0.0, 1.0) for _ in range(4))
         distance = (across - column * width).square() + (down - row * height).square()
         spots = torch.where(distance <= (0.1 * radius * height) ** 2, dark, spots)
     return spots
@@ -69,11 +69,3 @@ def spotted(x: Tensor, count: int) -> Tensor:
 
 def _picture(x: Tensor) -> np.ndarray:
     return ((1 - x.T) * 255).round().to(torch.uint8).numpy()
-
-
-def _between(low: float, high: float) -> float:
-    return low + (high - low) * _chance()
-
-
-def _chance() -> float:
-    return float(torch.rand(()))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lstmapps.data import between, chance
 from lstmapps_speech.effects import (
     amplified,
     clicks,
@@ -51,43 +52,43 @@ class Variation:
 def vary_recording(x: Tensor, variation: Variation, rate: int) -> Tensor:
     """Return a varied copy of x (samples, 1) at `rate` samples a second, in the order in which sound travels."""
     varied = x
-    if _chance(variation.speed):
+    if chance(variation.speed):
         varied = paced(varied, _SPEEDS[int(torch.randint(len(_SPEEDS), ()))])
     level = float(varied.square().mean().sqrt())
-    if _chance(variation.pause):
+    if chance(variation.pause):
         place = _softest(varied, rate)
         varied = torch.cat([varied[:place], _quiet(1.0, level, rate), varied[place:]])
-    if _chance(variation.surroundings):
+    if chance(variation.surroundings):
         varied = surrounded(varied, _quiet(_LONGEST, level, rate), _quiet(_LONGEST, level, rate))
-    if _chance(variation.reverberation):
-        varied = in_room(varied, _between(0.1, 0.5), _between(0.05, 0.5), rate)
-    if _chance(variation.volume):
-        gain = 10 ** (_between(-12.0, 6.0) / 20)
+    if chance(variation.reverberation):
+        varied = in_room(varied, between(0.1, 0.5), between(0.05, 0.5), rate)
+    if chance(variation.volume):
+        gain = 10 ** (between(-12.0, 6.0) / 20)
         varied, level = varied * gain, level * gain
-    if _chance(variation.noise):
-        softer = 10 ** (-_between(10.0, 40.0) / 20)
-        varied = varied + level * softer * noise(len(varied), _between(0.0, 2.0))
-    if _chance(variation.hum):
-        softer = 10 ** (-_between(0.0, 30.0) / 20)
-        varied = varied + level * softer * hum(len(varied), rate, 50.0 if _chance(0.5) else 60.0)
-    if _chance(variation.clicks):
-        varied = varied + level * _between(0.5, 10.0) * clicks(len(varied), rate, _between(1.0, 10.0))
-    if _chance(variation.clipping):
+    if chance(variation.noise):
+        softer = 10 ** (-between(10.0, 40.0) / 20)
+        varied = varied + level * softer * noise(len(varied), between(0.0, 2.0))
+    if chance(variation.hum):
+        softer = 10 ** (-between(0.0, 30.0) / 20)
+        varied = varied + level * softer * hum(len(varied), rate, 50.0 if chance(0.5) else 60.0)
+    if chance(variation.clicks):
+        varied = varied + level * between(0.5, 10.0) * clicks(len(varied), rate, between(1.0, 10.0))
+    if chance(variation.clipping):
         peak = float(varied.abs().max())
-        varied = amplified(varied / max(peak, 1e-9), _between(0.0, 20.0)) * peak
-    if _chance(variation.telephone):
+        varied = amplified(varied / max(peak, 1e-9), between(0.0, 20.0)) * peak
+    if chance(variation.telephone):
         varied = telephoned(varied, rate)
-    if _chance(variation.coding):
-        varied = companded(varied, _between(5.0, 8.0))
+    if chance(variation.coding):
+        varied = companded(varied, between(5.0, 8.0))
     return varied.clone() if varied is x else varied
 
 
 def _quiet(longest: float, level: float, rate: int) -> Tensor:
     """Return up to `longest` seconds of what is heard where nobody speaks, against the level of the voice."""
-    count = round(_between(0.0, longest) * rate)
-    if count == 0 or _chance(0.4):
+    count = round(between(0.0, longest) * rate)
+    if count == 0 or chance(0.4):
         return torch.zeros(count, 1)
-    return noise(count, _between(0.0, 2.0)) * (level * 10 ** (-_between(10.0, 60.0) / 20))
+    return noise(count, between(0.0, 2.0)) * (level * 10 ** (-between(10.0, 60.0) / 20))
 
 
 def _softest(x: Tensor, rate: int) -> int:
@@ -97,11 +98,3 @@ def _softest(x: Tensor, rate: int) -> int:
         return 0
     powers = functional.avg_pool1d(x[edge : len(x) - edge].T.square(), window, stride=window // 2)
     return edge + int(powers.argmin()) * (window // 2) + window // 2
-
-
-def _between(low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand(()))
-
-
-def _chance(probability: float) -> bool:
-    return _between(0.0, 1.0) < probability

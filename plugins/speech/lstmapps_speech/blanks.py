@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lstmapps.data import Sample, Source, seeded
+from lstmapps.data import Sample, Source, between, seeded
 from lstmapps_speech.effects import clicks, hum, noise
 
 _MINUTE = 60.0
@@ -40,7 +40,7 @@ class Blanks(Source):
     def samples(self) -> Iterator[Sample]:
         for number in range(self.count):
             with seeded(self.seed * 1_000_003 + number):
-                length = round(_between(self.shortest, self.longest) * self.sample_rate)
+                length = round(between(self.shortest, self.longest) * self.sample_rate)
                 sound = sum((_wordless(length, self.sample_rate) for _ in range(_any(2))), torch.zeros(length, 1))
             yield Sample(f"nothing said {number}", sound.clamp(-1.0, 1.0), "")
 
@@ -63,16 +63,16 @@ def blank_minutes(rate: int) -> Iterator[Sample]:
 def _wordless(count: int, rate: int) -> Tensor:
     """Return one thing (count, 1) that is no voice."""
     kind = _any(_KINDS)
-    level = 10 ** (_between(_SOFTEST, _LOUDEST) / 20)
+    level = 10 ** (between(_SOFTEST, _LOUDEST) / 20)
     if kind == 1:
         return torch.zeros(count, 1)
     if kind <= 4:
-        return level * noise(count, _between(0.0, 2.0)) * _swell(count)
+        return level * noise(count, between(0.0, 2.0)) * _swell(count)
     if kind == 5:
         return level * hum(count, rate, 50.0 if _any(2) == 1 else 60.0)
     if kind == 6:
-        return level * 5.0 * clicks(count, rate, _between(0.2, 8.0))
-    return level * _music(count, rate, notes=1 if kind == 7 else max(1, round(count / rate / _between(0.1, 1.0))))
+        return level * 5.0 * clicks(count, rate, between(0.2, 8.0))
+    return level * _music(count, rate, notes=1 if kind == 7 else max(1, round(count / rate / between(0.1, 1.0))))
 
 
 def _swell(count: int) -> Tensor:
@@ -91,17 +91,13 @@ def _music(count: int, rate: int, notes: int) -> Tensor:
         time = torch.arange(min(length, count - start)).unsqueeze(1) / rate
         low, high = map(math.log, _TONES)
         for _ in range(_any(4)):
-            frequency = math.exp(_between(low, high))
+            frequency = math.exp(between(low, high))
             for overtone in range(1, 1 + _any(4)):
                 tone = torch.sin(2 * torch.pi * frequency * overtone * time) / overtone
-                sound[start : start + length] += tone * torch.exp(-time * _between(0.0, 5.0))
+                sound[start : start + length] += tone * torch.exp(-time * between(0.0, 5.0))
     return sound
 
 
 def _any(count: int) -> int:
     """Return one of 1 to `count`."""
     return 1 + int(torch.randint(count, ()))
-
-
-def _between(low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand(()))

@@ -82,7 +82,7 @@ class SpeechFrontend(nn.Module):
         lengths = self.output_lengths(lengths)
         padding = padding_mask(lengths, y.shape[1]).unsqueeze(2)
         if self.normalisation == "relative":
-            y, _ = self._relative(y, loudness.init_state(len(y), y))
+            y, _ = self._relative(y, self.init_state(len(y)))
         if self.training and self.normalisation in ("global", "running", "relative"):
             self._learn(y[~padding.squeeze(2)])
         if self.normalisation == "utterance":
