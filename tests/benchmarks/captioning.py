@@ -16,9 +16,11 @@ PICTURES, WORDS = 256, 11  # a caption of Flickr8k has 10.8 words
 def run() -> None:
     _, file = recipe_file("captioning/flickr8k-attend")
     parts = yaml.safe_load(file.read_text(encoding="utf-8"))["model"]["init_args"]
-    network = Seq2SeqNetwork(nn.Identity(), construct(parts["encoder"]), parts["decoder"], 3000).eval()
-    features = torch.rand(PICTURES, 49, 1280, generator=torch.Generator().manual_seed(0)).half()
-    lengths = torch.full((PICTURES,), 49)
+    encoder = construct(parts["encoder"])
+    network = Seq2SeqNetwork(nn.Identity(), encoder, parts["decoder"], 3000).eval()
+    cells = encoder.rows * encoder.columns
+    features = torch.rand(PICTURES, cells, 1280, generator=torch.Generator().manual_seed(0)).half()
+    lengths = torch.full((PICTURES,), cells)
 
     def describe() -> None:
         with torch.inference_mode():
