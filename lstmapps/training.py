@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 
 from lstmapps import package as packages
-from lstmapps.building import WEIGHTS, start_from, weights_of
+from lstmapps.building import WEIGHTS, build_network, start_from, weights_of
 from lstmapps.data import Sample, SequenceData
 from lstmapps.data.features import FrozenFrontend
 from lstmapps.errors import UserError
@@ -27,6 +27,7 @@ from lstmapps.package import Package
 from lstmapps.tasks import Task
 from lstmapps.tasks.callbacks import AveragedWeights, ExactResume, History, Interrupted, KeepBest, ShowReadings
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
+from lstmapps.text import VocabularyChange
 
 CHECKPOINT = "checkpoint.ckpt"
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -158,17 +159,23 @@ def _check_grid(data: SequenceData, encoder: Any) -> None:
 
 
 def _begin(task: Task, data: SequenceData, start: str) -> None:
-    """Give a network the weights of a model; what that lacks of the frontend, this has of its own."""
+    """Give a network the weights of a model; what that lacks of the frontend, this has of its own.
+
+    Symbols that the model does not know begin as those that look like them do, as in fine-tuning.
+    """
     folder = packages.package_folder(start)
     if not folder.is_dir():
         raise UserError(f"there is no model at {start} to begin with; train it first, or name another with --start")
     package = packages.read(folder)
-    if package.vocabulary != data.vocabulary or package.source_vocabulary not in (None, data.source_vocabulary):
-        raise UserError(
-            f"{folder} has another vocabulary than the training texts give; use `lstmapps finetune` instead"
-        )
+    if data.source_vocabulary not in (None, package.source_vocabulary or package.vocabulary):
+        raise UserError(f"{folder} reads other symbols than the training texts give; use `lstmapps finetune` instead")
+    weights = package.weights
+    if package.vocabulary != data.vocabulary:
+        network = build_network(package.config["network"], weights, folder)
+        network.change_symbols(VocabularyChange.between(package.vocabulary, data.vocabulary).sources)
+        weights = weights_of(network)
     try:
-        start_from(task.network, package.weights, folder / WEIGHTS)
+        start_from(task.network, weights, folder / WEIGHTS)
     except UserError as error:
         raise UserError(
             f"the recipe's network cannot begin with {start} ({error}); give it the sizes of that model, or another "

@@ -21,7 +21,16 @@ from lstmapps.data.samples import Problem, Sample
 from lstmapps.errors import UserError, cause, escaped
 from lstmapps.text import Vocabulary
 
-KEPT_BYTES = 2**30
+
+def _memory() -> int:
+    """Return the bytes of memory that this machine has, or a small number where it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
+KEPT_BYTES = max(2**30, _memory() // 8)
 """How much loaded input a part of the data may hold in memory; the rest is loaded when it is needed."""
 
 _SHORTEST, _LONGEST = 0.25, 10.0  # of the median size for a symbol; AN4 lies within 0.35 and 5.3, Peraire 0.45 and 6.4

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,15 @@ from lstmapps.data.samples import EACH, Batch, Problem, Sample, Source, collate,
 from lstmapps.errors import UserError
 from lstmapps.text import Normalisation, Units, Vocabulary
 
+Sources = str | Source | list[str | Source]
+"""Where samples come from."""
+
 
 class SequenceData(LightningDataModule):
     """Samples of any domain, checked, in batches by total size.
 
     domain: how inputs are read.
-    train, validation, test: sources; a path that the domain understands, or a `Source`. Relative
+    train, validation, test: sources; a path that the domain understands, a `Source`, or a list of them. Relative
         paths lie below `root`, or else below `$LSTMAPPS_DATA/<folder>`, or the current folder.
     homepage: where to get the data, told when it is missing.
     blanks: a source of inputs without anything to be read, which are trained on too: a model learns to read nothing.
@@ -59,9 +63,9 @@ class SequenceData(LightningDataModule):
     def __init__(
         self,
         domain: Domain,
-        train: str | Source,
-        validation: str | Source | None = None,
-        test: str | Source | None = None,
+        train: Sources,
+        validation: Sources | None = None,
+        test: Sources | None = None,
         *,
         blanks: Source | None = None,
         root: str | None = None,
@@ -83,7 +87,7 @@ class SequenceData(LightningDataModule):
         if batch_steps < 1:
             raise ValueError(f"data.batch_steps must be at least 1, not {batch_steps}")
         self.domain = domain
-        self.sources: dict[str, str | Source | None] = {"train": train, "validation": validation, "test": test}
+        self.sources: dict[str, Sources | None] = {"train": train, "validation": validation, "test": test}
         self.blanks = blanks
         self.root, self.folder, self.homepage = root, folder, homepage
         self.holdouts = {"test": holdout_test, "validation": holdout}
@@ -262,10 +266,14 @@ class SequenceData(LightningDataModule):
         return held_out
 
     def _read(self, part: str) -> list[Sample]:
-        source = self.sources[part]
-        if source is None:
+        sources = self.sources[part]
+        if sources is None:
             raise UserError(f"the recipe names no {part} data; give it with --data.{part}")
-        found = source.samples() if isinstance(source, Source) else self.domain.read(str(self._resolve(source)))
+        every = sources if isinstance(sources, list) else [sources]
+        found = chain.from_iterable(
+            source.samples() if isinstance(source, Source) else self.domain.read(str(self._resolve(source)))
+            for source in every
+        )
         return [self._normalised(sample) for sample in distinct(found)]
 
     def _normalised(self, sample: Sample) -> Sample:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lstmapps.data import between, chance
+from lstmapps_handwriting.disturbances import (
+    blurred,
+    coarser,
+    compressed,
+    noisy,
+    ruled,
+    squared,
+    turned,
+    two_toned,
+    unevenly_lit,
+    with_margins,
+)
 
 
 def vary_line(x: Tensor, strength: float) -> Tensor:
@@ -23,6 +36,24 @@ def vary_line(x: Tensor, strength: float) -> Tensor:
     if chance(0.5):
         image = image + torch.randn(image.shape) * (between(0.0, 0.05) * strength)
     return image.clamp(0, 1).T.contiguous()
+
+
+def worn(x: Tensor) -> Tensor:
+    """Return x (width, height) as one thing leaves it that happens to lines out there, drawn by chance."""
+    things: list[tuple[Callable[[Tensor, float], Tensor], float, float]] = [
+        (coarser, 35.0, 90.0),
+        (compressed, 5.0, 50.0),
+        (blurred, 0.5, 2.5),
+        (noisy, 2.0, 12.0),
+        (two_toned, 25.0, 60.0),
+        (ruled, 1.0, 5.0),
+        (squared, 1.0, 4.0),
+        (unevenly_lit, 10.0, 60.0),
+        (with_margins, 5.0, 40.0),
+        (turned, 0.0, 3.0),
+    ]
+    thing, least, most = things[int(torch.randint(len(things), ()))]
+    return thing(x, between(least, most))
 
 
 def _warp(image: Tensor, strength: float) -> Tensor:

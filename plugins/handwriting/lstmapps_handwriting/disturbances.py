@@ -17,7 +17,7 @@ def disturbances_of() -> list[Disturbance]:
     """Return what happens to lines."""
     return [
         Disturbance("inverted", 1, "", lambda x, _: 1 - x),
-        *tried("two tones", "%", lambda x, percent: (x > percent / 100).float(), 50),
+        *tried("two tones", "%", two_toned, 50),
         *tried("uneven light", "%", unevenly_lit, 25, 50),
         *tried("grey paper", "%", lambda x, percent: percent / 100 + (1 - percent / 100) * x, 20, 50),
         *tried("margins", "%", with_margins, 10, 25),
@@ -27,6 +27,7 @@ def disturbances_of() -> list[Disturbance]:
         *tried("noise", "%", noisy, 5, 10),
         *tried("blurred", "pixels", blurred, 1, 2),
         *tried("ruled", "lines", ruled, 1, 3),
+        *tried("squared", "lines", squared, 2),
     ]
 
 
@@ -35,6 +36,11 @@ def unevenly_lit(x: Tensor, percent: float) -> Tensor:
     light = 1 - percent / 100 * torch.linspace(0, 1, len(x)).unsqueeze(1)
     light = light.flip(0) if float(torch.rand(())) < 0.5 else light
     return 1 - (1 - x) * light
+
+
+def two_toned(x: Tensor, percent: float) -> Tensor:
+    """Make black what is darker than so many percent of the whole range, and white what is not."""
+    return (x > percent / 100).float()
 
 
 def with_margins(x: Tensor, percent: float) -> Tensor:
@@ -85,6 +91,17 @@ def ruled(x: Tensor, count: float) -> Tensor:
         start = round((number + 1) / (count + 1) * height + (float(torch.rand(())) - 0.5) * height / (2 * count + 2))
         lines[start : start + thickness] = _RULE
     return torch.maximum(x, lines)
+
+
+def squared(x: Tensor, count: float) -> Tensor:
+    """Rule the paper in squares, so many to the height of the line."""
+    side = x.shape[1] / count
+    thickness = max(1, x.shape[1] // 60)
+    dark = _RULE * float(torch.rand(()))
+    across, down = (
+        (torch.arange(size) + float(torch.rand(())) * side).remainder(side) < thickness for size in x.shape
+    )
+    return torch.maximum(x, dark * (across.unsqueeze(1) | down))
 
 
 def _paper(picture: Image.Image) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from lstmapps.data import Disturbance, Domain, Sample
+from lstmapps.data import Disturbance, Domain, Sample, chance
 from lstmapps.pictures import of_array
 from lstmapps.prediction import Format
-from lstmapps_handwriting.augmentation import vary_line
+from lstmapps_handwriting.augmentation import vary_line, worn
 from lstmapps_handwriting.blanks import blank_lines
 from lstmapps_handwriting.disturbances import disturbances_of
 from lstmapps_handwriting.images import line_size, line_tensor, open_line
@@ -27,18 +27,19 @@ class Handwriting(Domain):
     A line is (width, height), a step for each column of pixels from left to right, 0 for
     white paper to 1 for black ink.
 
-    height: in pixels. augmentation: strength of the variations while training, 0 to about 1.5.
+    height: in pixels. augmentation: strength of the variations while training, 0 to about 1.5. wear: share of the
+    lines that are disturbed besides, as scanners, cameras and paper do (`lstmapps_handwriting.augmentation.worn`).
     normalised: whether ink and paper, slope and height of the writing are found (`lstmapps_handwriting.writing`); such
     lines are loaded up to twice as high, for what is small in them.
     """
 
     visual = True
 
-    def __init__(self, height: int = 64, augmentation: float = 1.0, normalised: bool = False) -> None:
+    def __init__(self, height: int = 64, augmentation: float = 1.0, wear: float = 0.0, normalised: bool = False) -> None:
         if not 1 <= height <= 1_000:
             raise ValueError(f"lines are 1 to 1,000 pixels high, not {height}")
         self.height = height
-        self.augmentation = augmentation
+        self.augmentation, self.wear = augmentation, wear
         self.normalised = normalised
 
     def read(self, source: str) -> Iterator[Sample]:
@@ -58,7 +59,8 @@ class Handwriting(Domain):
         return self.prepare(line_tensor(of_array(array, "L"), *self._heights))
 
     def augment(self, x: Tensor) -> Tensor:
-        return vary_line(x, self.augmentation) if self.augmentation else x
+        x = vary_line(x, self.augmentation) if self.augmentation else x
+        return worn(x) if chance(self.wear) else x
 
     def disturbances(self) -> list[Disturbance]:
         return disturbances_of()

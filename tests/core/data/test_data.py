@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lstmapps_handwriting.domain import Handwriting
 
 from lstmapps.data import (
     Domain,
@@ -194,6 +195,13 @@ def test_every_reference_of_a_sample_is_normalised():
     (sample,) = data.samples("train")
     assert sample.references == ("one text", "an other")
     assert Sample("b", None).references == ()
+
+
+def test_a_part_may_have_several_sources(lines):
+    made, table = Made(), str(lines / "train.tsv")
+    data = SequenceData(domain=Handwriting(16), train=[table, made, made])
+    whole = SequenceData(domain=Handwriting(16), train=table).samples("train")
+    assert [sample.id for sample in data.samples("train")] == [sample.id for sample in whole] + ["a", "a#2"]
 
 
 def test_what_is_kept_is_one_block_of_memory():

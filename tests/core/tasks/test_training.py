@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from lstmapps import recipe, training
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
+from lstmapps.model import Model
 from lstmapps.scores import SCORES, score_named
 from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
@@ -316,6 +317,20 @@ def test_a_plateau_halves_the_rate_when_the_score_stays(score):
         after_validation(task, value)
         rising["scheduler"].step()
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.5)
+
+
+def test_a_run_begins_from_a_model_of_other_symbols(tmp_path):
+    digits, letters = draw_lines(tmp_path / "digits", 24), draw_lines(tmp_path / "letters", 24, "456abc")
+    train(digits, tmp_path / "begun", "--trainer.max_epochs=1")
+    still = ["--trainer.max_epochs=1", "--model.init_args.optimisation.learning_rate=1e-12"]
+    start = str(tmp_path / "begun" / "model")
+    run = recipe.build(str(TINY), [f"--data.root={letters}", f"--start={start}", *SETTINGS, *still])
+    training.train(run, tmp_path / "run", resume=False, console=Console(quiet=True))
+    before, after = Model.load(start), Model.load(tmp_path / "run" / "model")
+    assert set(after.vocabulary.symbols) == set("456abc")
+    rows = [[model.vocabulary.encode(symbol)[0] for symbol in "456"] for model in (before, after)]
+    old, new = (model.network.head.weight[row] for model, row in zip((before, after), rows, strict=True))
+    torch.testing.assert_close(old, new, atol=1e-4, rtol=0)
 
 
 def test_inputs_without_anything_to_be_read_are_trained_on_and_held_out_of_nothing(tmp_path):

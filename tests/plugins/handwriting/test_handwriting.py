@@ -172,6 +172,20 @@ def test_variations_keep_the_height_and_stay_in_range():
         assert bool(varied.isfinite().all())
 
 
+def test_worn_lines_keep_the_height_and_stay_in_range():
+    x = torch.rand(200, 64)
+    seen = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        worn = Handwriting(64, augmentation=0, wear=1.0).augment(x)
+        assert worn.shape[1] == 64
+        assert float(worn.min()) >= 0.0
+        assert float(worn.max()) <= 1.0
+        assert not torch.equal(worn, x)
+        seen.add(len(worn))
+    assert len(seen) > 3  # margins and turns change the width
+
+
 def test_no_variation_where_none_is_wanted():
     x = torch.rand(20, 16)
     assert Handwriting(16, augmentation=0).augment(x) is x
