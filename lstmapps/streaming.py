@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lstmapps.nn import CTCNetwork
-from lstmapps.nn.engine import State
+from lstmapps.nn.cells import State
 
 
 @dataclass(frozen=True)

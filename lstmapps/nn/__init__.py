@@ -1,31 +1,56 @@
 """Layers, encoders and networks on (batch, time, features) with lengths."""
 
 from lstmapps.lengths import padding_mask
-from lstmapps.nn.cells import gru_step, lstm_step, rnn_step
+from lstmapps.nn.cells import (
+    Cell,
+    ElmanCell,
+    GRUCell,
+    JordanCell,
+    LSTMCell,
+    MGUCell,
+    SLSTMCell,
+    gru_step,
+    lstm_step,
+    rnn_step,
+)
 from lstmapps.nn.ctc_network import CTCNetwork
 from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings, DecoderState, StepDecoder
 from lstmapps.nn.embeddings import TokenEmbedding
 from lstmapps.nn.encoders import Convolution, ConvRecurrentEncoder
 from lstmapps.nn.grids import GridEncoder
-from lstmapps.nn.recurrent import GRU, LSTM, RNN, RecurrentLayer
+from lstmapps.nn.initialisation import initialise
+from lstmapps.nn.noise import RecurrentNoise
+from lstmapps.nn.recurrent import GRU, LSTM, MGU, RNN, SLSTM, JordanRNN, RecurrentLayer
 from lstmapps.nn.seq2seq_network import Seq2SeqNetwork
 
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
+    "SLSTM",
     "AttentionDecoder",
     "CTCNetwork",
+    "Cell",
     "ConvRecurrentEncoder",
     "Convolution",
     "DecoderSettings",
     "DecoderState",
+    "ElmanCell",
+    "GRUCell",
     "GridEncoder",
+    "JordanCell",
+    "JordanRNN",
+    "LSTMCell",
+    "MGUCell",
     "RecurrentLayer",
+    "RecurrentNoise",
+    "SLSTMCell",
     "Seq2SeqNetwork",
     "StepDecoder",
     "TokenEmbedding",
     "gru_step",
+    "initialise",
     "lstm_step",
     "padding_mask",
     "rnn_step",

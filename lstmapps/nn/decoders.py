@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from lstmapps.lengths import padding_mask
 from lstmapps.nn.attention import AttentionKind, Memory, attention
-from lstmapps.nn.engine import State
+from lstmapps.nn.cells import NAMED, State
 from lstmapps.nn.heads import change_rows
 from lstmapps.nn.recurrent import Direction
 
@@ -138,7 +138,7 @@ class AttentionDecoder(nn.Module):
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList() if settings.layer_norm else None
         for index in range(settings.num_layers):
             inputs = hidden + context if index else settings.embedding_size + fed
-            self.layers.append(Direction(settings.recurrent, inputs, hidden))
+            self.layers.append(Direction(NAMED[settings.recurrent], inputs, hidden))
             if self.norms is not None:
                 self.norms.append(nn.LayerNorm(inputs))
         parts = 2 if settings.recurrent == "lstm" else 1

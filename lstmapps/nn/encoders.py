@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmapps.lengths import padding_mask
+from lstmapps.nn.cells import NAMED, Cell
+from lstmapps.nn.noise import RecurrentNoise
 from lstmapps.nn.normalisation import SequenceBatchNorm
-from lstmapps.nn.recurrent import GRU, LSTM, RNN
+from lstmapps.nn.recurrent import layer_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class ConvRecurrentEncoder(nn.Module):
     Padding never changes a result: whatever lies beyond a length is zero after every layer, and does
     not count in the batch normalisation of the convolutions.
 
+    recurrent: the usual cell of that name, or any of `lstmapps.nn.cells`. dropout, variational, residual, noise: see
+    `lstmapps.nn.recurrent.RecurrentLayer`. layer_norm: its `input_layer_norm`.
+
     A stack of one direction sees `look_ahead` steps of the future through one more convolution above it.
 
     forward(x, lengths) returns `(y, features, lengths)`: the encoded steps, what the recurrent stack
@@ -60,12 +65,13 @@ class ConvRecurrentEncoder(nn.Module):
         hidden_size: int,
         num_layers: int,
         *,
-        recurrent: Literal["lstm", "gru", "rnn"] = "lstm",
+        recurrent: Literal["lstm", "gru", "rnn"] | Cell = "lstm",
         bidirectional: bool = True,
         dropout: float = 0.0,
         variational: bool = False,
         layer_norm: bool = False,
         residual: bool = False,
+        noise: RecurrentNoise | Mapping[str, Any] = RecurrentNoise(),
         features: Literal["join", "max"] = "join",
         look_ahead: int = 0,
         projection: int | None = None,
@@ -80,19 +86,20 @@ class ConvRecurrentEncoder(nn.Module):
         self.features = features
         self.feature_size = channels if features == "max" and blocks else channels * height
         self.dropout, self.variational = dropout, variational
-        kinds: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
-        layer = kinds[recurrent]
-        self.recurrent: LSTM | GRU | RNN = layer(
+        cell = recurrent if isinstance(recurrent, Cell) else NAMED[recurrent]
+        self.recurrent = layer_of(cell)(
             self.feature_size,
             hidden_size,
             num_layers,
+            cell=cell,
             bidirectional=bidirectional,
             dropout=dropout,
             variational=variational,
-            layer_norm=layer_norm,
+            input_layer_norm=layer_norm,
             residual=residual,
+            noise=RecurrentNoise(**noise) if isinstance(noise, Mapping) else noise,
         )
-        width = hidden_size * (2 if bidirectional else 1)
+        width = self.recurrent.stack.output_size
         self.look_ahead = LookAhead(width, look_ahead) if look_ahead else None
         self.projection = nn.Linear(width, projection) if projection else None
         self.output_size = projection or width

@@ -1,8 +1,9 @@
 """Where the way of computing a recurrent layer is chosen: one direction over a whole sequence.
 
-Every cell runs in torch's fused layers (oneDNN on a CPU, cuDNN on a GPU), but for the few steps at a time of
-a stream, which run in the cells themselves. A faster engine takes its place inside `_run`; whatever runs, the
-numbers are those of `lstmapps.nn.cells`.
+The plain LSTM, GRU and Elman cells run in torch's fused layers (oneDNN on a CPU, cuDNN on a GPU), but for the few steps
+at a time of a stream. Every other cell, and whatever is drawn by chance within a recurrence, runs step by step in
+the cells themselves. A faster engine takes its place in `_run` and `_run_within`; whatever runs, the numbers are those
+of `lstmapps.nn.cells`.
 
 Under autocast everything that comes out has autocast's dtype. A CPU that has no instructions for a half
 precision computes in float32 and rounds what comes out.
@@ -10,34 +11,40 @@ precision computes in float32 and rounds what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lstmapps.nn.cells import Weights, gru_recur, lstm_recur
+from lstmapps.nn import cells
+from lstmapps.nn.cells import Cell, State, Weights
+from lstmapps.nn.noise import Drawn, RecurrentNoise
 
-Cell = Literal["lstm", "gru", "rnn"]
-State = tuple[Tensor, ...]
-"""`(h, c)` of an LSTM, `(h,)` of the others, each (batch, hidden)."""
-
-GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}
 _FEW = 8  # steps; oneDNN packs an LSTM's weights anew at every call, which costs more than so few steps of it
 _SATURATE = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0, to the last bit, in every precision
 
 
-def run(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+def run(cell: Cell, x: Tensor, state: State, weights: Weights, drawn: Drawn | None = None) -> tuple[Tensor, State]:
     """Run one direction of one layer over x (time, batch, input), every row to the last step.
 
-    Returns y (time, batch, hidden) and the state after the last step.
+    drawn: what is drawn by chance within the recurrence. Returns y (time, batch, hidden) and the state after the last
+    step.
     """
-    return _in_one_precision(lambda x, state, weights: _run(cell, x, state, weights), x, state, weights)
+    return _in_one_precision(lambda x, state, weights: _run(cell, x, state, weights, drawn), x, state, weights)
 
 
 def run_within(
-    cell: Cell, x: Tensor, lengths: Tensor, padding: Tensor, state: State, weights: Weights
+    cell: Cell,
+    x: Tensor,
+    lengths: Tensor,
+    padding: Tensor,
+    state: State,
+    weights: Weights,
+    drawn: Drawn | None = None,
 ) -> tuple[Tensor, State]:
     """Run as `run`, but each row to its own length: return its state there; what y holds beyond is noise.
 
@@ -46,12 +53,16 @@ def run_within(
     than its real steps.
     """
     if torch.compiler.is_exporting():
-        h, c = state[0], state[-1]
-        y, h, c = torch.ops.lstmapps.run_within(cell, x, lengths, h, c, *weights)
-        return y, (h, c)[: len(state)]
-    return _in_one_precision(
-        lambda x, state, weights: _run_within(cell, x, lengths, padding, state, weights), x, state, weights
-    )
+        zoned = [] if drawn is None else list(drawn.noise.zoned)
+        y, *end = torch.ops.lstmapps.run_within(_written(cell), x, lengths, list(state), list(weights), zoned)
+        return y, tuple(end)
+
+    def compute(x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+        if cell.fused is None or drawn is not None:
+            return _step_by_step(cell, x, state, weights, drawn, lengths.tolist())
+        return _run_within(cell, x, lengths, padding, state, weights)
+
+    return _in_one_precision(compute, x, state, weights)
 
 
 def _in_one_precision(
@@ -64,10 +75,9 @@ def _in_one_precision(
     within = wanted if kind != "cpu" or _cpu_computes(wanted) else torch.float32
     if within == weights[0].dtype == x.dtype and not automatic:
         return compute(x, state, weights)
-    weight_ih, weight_hh, bias_ih, bias_hh = (weight.to(within) for weight in weights)
     with torch.autocast(kind, enabled=False):
         cast = tuple(part.to(within) for part in state)
-        y, end = compute(x.to(within), cast, (weight_ih, weight_hh, bias_ih, bias_hh))
+        y, end = compute(x.to(within), cast, tuple(weight.to(within) for weight in weights))
     return y.to(wanted), tuple(part.to(wanted) for part in end)
 
 
@@ -76,31 +86,59 @@ def _cpu_computes(dtype: torch.dtype) -> bool:
     return dtype.itemsize >= 4 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _run(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    if len(x) <= _FEW and x.device.type == "cpu" and not torch.is_grad_enabled():
-        return _step_by_step(cell, x, state, weights)
+def _run(cell: Cell, x: Tensor, state: State, weights: Weights, drawn: Drawn | None = None) -> tuple[Tensor, State]:
+    few = len(x) <= _FEW and x.device.type == "cpu" and not torch.is_grad_enabled()
+    if cell.fused is None or drawn is not None or few:
+        return _step_by_step(cell, x, state, weights, drawn)
     h = state[0].unsqueeze(0)
-    if cell == "lstm":
+    if cell.fused == "lstm":
         c = state[1].unsqueeze(0)
         y, h, c = torch.lstm(x, (h, c), list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, False)
         return y, (h[0], c[0])
-    layer = torch.gru if cell == "gru" else torch.rnn_tanh
+    layer = torch.gru if cell.fused == "gru" else torch.rnn_tanh
     y, h = layer(x, h, list(weights), True, 1, 0.0, torch.is_grad_enabled(), False, False)
     return y, (h[0],)
 
 
-def _step_by_step(cell: Cell, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """Run as `run`, by the cells themselves."""
-    weight_ih, weight_hh, bias_ih, bias_hh = weights
-    outputs = []
-    for now in functional.linear(x, weight_ih, bias_ih):
-        share = functional.linear(state[0], weight_hh, bias_hh)
-        if cell == "lstm":
-            state = lstm_recur(now, share, state[1])
-        else:
-            state = (gru_recur(now, share, state[0]) if cell == "gru" else (now + share).tanh(),)
-        outputs.append(state[0])
-    return torch.stack(outputs), state
+def _step_by_step(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    weights: Weights,
+    drawn: Drawn | None = None,
+    lengths: Sequence[int] | None = None,
+) -> tuple[Tensor, State]:
+    """Run as `run`, or with decreasing lengths as `run_within`, by the cell itself: rows that have ended are left."""
+    time, batch = x.shape[:2]
+    weights = weights if drawn is None else drawn.weights(weights)
+    inputs = cell.inputs(x, weights)
+    blocks: list[Tensor] = []
+    ended: list[State] = []
+    for begin, end, rows in [(0, time, batch)] if lengths is None else _uneven(lengths):
+        if rows < len(state[0]):
+            ended.append(tuple(part[rows:] for part in state))
+            state = tuple(part[:rows] for part in state)
+        outputs = []
+        for now in inputs[begin:end, :rows]:
+            if drawn is None:
+                state = cell.recur(now, state, weights)
+            else:
+                new = cell.recur(now, drawn.heard(state), weights, drawn.entering(now))
+                state = drawn.after(new, state)
+            outputs.append(state[0])
+        if outputs:
+            blocks.append(functional.pad(torch.stack(outputs), (0, 0, 0, batch - rows)))
+    done = sum(len(block) for block in blocks)
+    if done < time:
+        blocks.append(x.new_zeros(time - done, batch, state[0].shape[1]))
+    return torch.cat(blocks), tuple(torch.cat(parts) for parts in zip(state, *reversed(ended), strict=True))
+
+
+def _uneven(lengths: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Cut the time of rows with decreasing lengths into `(begin, end, rows still active)` wherever one ends."""
+    ends = [0, *sorted(set(lengths) - {0})]
+    pieces = [(a, b, sum(length > a for length in lengths)) for a, b in pairwise(ends)]
+    return [*pieces, (ends[-1], ends[-1], 0)]
 
 
 def _run_within(
@@ -112,7 +150,7 @@ def _run_within(
     is 1 in the padding and closes the input gate and opens the forget gate, so that c' = 1 * c + 0 * g:
     exact, and the layer still runs fused.
     """
-    if cell == "lstm":
+    if cell.fused == "lstm":
         weight_ih, weight_hh, bias_ih, bias_hh = weights
         gates = weight_ih.new_tensor([-_SATURATE, _SATURATE, 0.0, 0.0])
         hold = gates.repeat_interleave(weight_ih.shape[0] // 4).unsqueeze(1)
@@ -163,25 +201,38 @@ def _exported(
     cell: str,
     x: Tensor,
     lengths: Tensor,
-    h: Tensor,
-    c: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor,
-    bias_hh: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Run as `run_within`, as one node of an exported graph, which knows no lengths: return y, h and c.
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    zoned: Sequence[float],
+) -> list[Tensor]:
+    """Run as `run_within`, as one node of an exported graph, which knows no lengths: return y and the state.
 
-    A cell without c takes any and returns zeros.
+    zoned: shares of zoneout, if there is any.
     """
-    state = (h, c) if cell == "lstm" else (h,)
     padding = torch.arange(len(x), device=x.device).unsqueeze(1) >= lengths.unsqueeze(0)
-    kind: Cell = cell  # type: ignore[assignment]
-    y, end = run_within(kind, x, lengths, padding, state, (weight_ih, weight_hh, bias_ih, bias_hh))
-    h = end[0].clone()
-    return y.contiguous(), h, end[1].clone() if cell == "lstm" else torch.zeros_like(h)
+    drawn = Drawn(RecurrentNoise(zoneout=(zoned[0], zoned[1])), False, 0, tuple(state)) if zoned else None
+    y, end = run_within(_read(cell), x, lengths, padding, tuple(state), tuple(weights), drawn)
+    return [y.contiguous(), *(part.clone() for part in end)]
 
 
 @_exported.register_fake
-def _(cell: str, x: Tensor, lengths: Tensor, h: Tensor, *others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return x.new_empty(x.shape[0], x.shape[1], h.shape[1]), torch.empty_like(h), torch.empty_like(h)
+def _(
+    cell: str,
+    x: Tensor,
+    lengths: Tensor,
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    zoned: Sequence[float],
+) -> list[Tensor]:
+    return [x.new_empty(x.shape[0], x.shape[1], state[0].shape[1]), *(torch.empty_like(part) for part in state)]
+
+
+def _written(cell: Cell) -> str:
+    """Return a cell as an exported graph names it."""
+    return json.dumps([type(cell).__name__, asdict(cell)])  # type: ignore[call-overload]
+
+
+def _read(written: str) -> Cell:
+    name, settings = json.loads(written)
+    kind: type[Cell] = {known.__name__: known for known in cells.CELLS}[name]
+    return kind(**settings)

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lstmapps.nn.cells import gru_recur, lstm_recur
-from lstmapps.nn.engine import State
+from lstmapps.nn.cells import State, gru_recur, lstm_recur
 from lstmapps.nn.recurrent import Direction
 
 
@@ -48,15 +47,18 @@ class QuantisedDirection(nn.Module):
     def __init__(self, direction: Direction) -> None:
         super().__init__()
         self.cell = direction.cell
-        self.from_input = QuantisedLinear(direction.weight_ih, direction.bias_ih)
-        self.from_hidden = QuantisedLinear(direction.weight_hh, direction.bias_hh)
+        weight_ih, weight_hh, bias_ih, bias_hh = direction.weights()
+        self.from_input = QuantisedLinear(weight_ih, bias_ih)
+        self.from_hidden = QuantisedLinear(weight_hh, bias_hh)
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Direction.run`."""
         outputs = []
         for now in self.from_input(x):
             share = self.from_hidden(state[0])
-            state = lstm_recur(now, share, state[1]) if self.cell == "lstm" else (gru_recur(now, share, state[0]),)
+            state = (
+                lstm_recur(now, share, state[1]) if self.cell.fused == "lstm" else (gru_recur(now, share, state[0]),)
+            )
             outputs.append(state[0])
         return torch.stack(outputs), state
 

@@ -1,4 +1,4 @@
-"""Recurrent layers for batches of sequences of any lengths: LSTM, GRU and simple RNN.
+"""Recurrent layers for batches of sequences of any lengths: LSTMs since 1997, GRU, MGU, sLSTM, Elman and Jordan nets.
 
 Padding costs little and changes nothing: a backward direction reverses each sequence inside its own
 length and runs over the padded batch in fused calls that drop rows as they end, which is exact and
@@ -8,34 +8,50 @@ several times faster than `torch.nn.LSTM` on a PackedSequence (`make bench`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from lstmapps.lengths import Lengths, padding_mask, whole_lengths
-from lstmapps.nn.cells import Weights
-from lstmapps.nn.engine import GATES, Cell, State, run, run_within
-from lstmapps.nn.initialisation import initialise_direction
+from lstmapps.nn.cells import (
+    Cell,
+    ElmanCell,
+    Fused,
+    GRUCell,
+    JordanCell,
+    LSTMCell,
+    MGUCell,
+    SLSTMCell,
+    State,
+    Variant,
+    Weights,
+)
+from lstmapps.nn.engine import run, run_within
+from lstmapps.nn.noise import Drawn, RecurrentNoise
 
-__all__ = ["GRU", "LSTM", "RNN", "RecurrentLayer", "RecurrentStack"]
+__all__ = ["GRU", "LSTM", "MGU", "RNN", "SLSTM", "JordanRNN", "RecurrentLayer", "RecurrentStack"]
 
-_TORCH: dict[Cell, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_TORCH: dict[Fused, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class RecurrentLayer(nn.Module):
-    """What every recurrent layer has in common; `LSTM`, `GRU` and `RNN` say which cell it runs.
+    """What every recurrent layer has in common; `LSTM`, `GRU` and the others say which cell it runs.
 
     x is (batch, time, input_size), y (batch, time, directions * hidden_size) and zero beyond each
     length. `lengths` (batch,) are whole numbers from 0 to the time of x, a list or a tensor of any integer
-    type; without them every row is as long as x. A state is (num_layers * directions, batch, hidden_size),
-    ordered as in torch; returned, it is each sequence's state at its own end (a backward direction ends at
-    step 0); given, it is what each direction starts from.
+    type; without them every row is as long as x. A state is (num_layers * directions, batch, hidden_size), or a tuple
+    of such where the cell has several, ordered as in torch; returned, it is each sequence's state at its own end (a
+    backward direction ends at step 0); given, it is what each direction starts from.
 
+    cell: which of the cells of `lstmapps.nn.cells`; None for the usual one of this layer.
     dropout: share of each layer's input, but the first, that is dropped while training.
     variational: drop the same features at all steps of a sequence (Gal & Ghahramani 2016).
-    layer_norm: normalise the input of each layer over its features (Ba et al. 2016).
+    input_layer_norm: normalise the input of each layer over its features (Ba et al. 2016); `recurrent_layer_norm` of
+        `LSTM` normalises within the recurrence.
     residual: add a layer's input to its output wherever their sizes agree.
+    noise: what is drawn within the recurrence while training (`RecurrentNoise`: zoneout and the kinds of dropout).
     device, dtype: of the weights, as in torch.
 
     Under autocast y and the state have autocast's dtype. torch.compile leaves the layer as it is, as it
@@ -43,7 +59,7 @@ class RecurrentLayer(nn.Module):
     needs lstmapps to run. Raises ValueError if shapes do not fit or a length exceeds the time of x.
     """
 
-    cell: Cell
+    usual: Cell
 
     def __init__(
         self,
@@ -51,19 +67,27 @@ class RecurrentLayer(nn.Module):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        cell: Cell | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         variational: bool = False,
-        layer_norm: bool = False,
+        input_layer_norm: bool = False,
         residual: bool = False,
+        noise: RecurrentNoise = RecurrentNoise(),
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        stack = RecurrentStack(
-            self.cell, input_size, hidden_size, num_layers, bidirectional, dropout, variational, layer_norm, residual
-        )
+        if cell is not None and type(cell) is not type(self.usual):
+            raise ValueError(f"{type(self).__name__} runs {type(self.usual).__name__}, not {type(cell).__name__}")
+        extras = Extras(dropout, variational, input_layer_norm, residual, noise)
+        stack = RecurrentStack(cell or self.usual, input_size, hidden_size, num_layers, bidirectional, extras)
         self.stack = stack if device is None and dtype is None else stack.to(device, dtype)
+
+    def forward(self, x: Tensor, lengths: Lengths | None = None, state: Any = None) -> tuple[Tensor, Any]:
+        """Return y and the state, a tensor where the cell has one and a tuple where it has several."""
+        y, end = self.stack(x, lengths, (state,) if isinstance(state, Tensor) else state)
+        return y, end if len(end) > 1 else end[0]
 
     @classmethod
     def from_torch(cls, layer: nn.RNNBase) -> Self:
@@ -71,16 +95,15 @@ class RecurrentLayer(nn.Module):
 
         Raises ValueError for a layer of another kind, or one with what ours have not.
         """
-        if type(layer) is not _TORCH[cls.cell]:
+        if cls.usual.fused is None or type(layer) is not _TORCH[cls.usual.fused]:
             raise ValueError(f"a torch.nn.{cls.__name__} is needed, not {type(layer).__name__}")
-        if layer.proj_size:
-            raise ValueError("layers with a projection (proj_size) are not supported")
         if getattr(layer, "nonlinearity", "tanh") != "tanh":
             raise ValueError(f"an RNN has tanh units; this one has {layer.nonlinearity!r}")
         made = cls(
             layer.input_size,
             layer.hidden_size,
             layer.num_layers,
+            cell=LSTMCell(projection_size=layer.proj_size) if layer.proj_size else None,
             bidirectional=layer.bidirectional,
             dropout=layer.dropout,
         ).to(next(layer.parameters()))
@@ -97,16 +120,21 @@ class RecurrentLayer(nn.Module):
         Raises ValueError for a layer with what torch's have not.
         """
         stack = self.stack
-        if stack.norms is not None or stack.residual or (stack.variational and stack.dropout):
+        extras, projection = stack.extras, getattr(stack.cell, "projection_size", 0)
+        fused = LSTMCell().fused if stack.cell == LSTMCell(projection_size=projection) else stack.cell.fused
+        if fused is None or extras.noise:
+            raise ValueError(f"torch.nn has no layers of {stack.cell}, and nothing is drawn within its recurrences")
+        if stack.norms is not None or extras.residual or (extras.variational and extras.dropout):
             raise ValueError("torch.nn has no layer norm, residual connections or variational dropout in its layers")
-        like = stack.at(0)[0].weight_ih
-        made = _TORCH[self.cell](
+        like = stack.at(0)[0].weights()[0]
+        made = _TORCH[fused](
             stack.input_size,
             stack.hidden_size,
             stack.num_layers,
             batch_first=True,
-            dropout=stack.dropout,
+            dropout=extras.dropout,
             bidirectional=stack.directions == 2,
+            **({"proj_size": projection} if projection else {}),
         ).to(like)
         with torch.no_grad():
             for direction, names in stack.torch_names():
@@ -116,43 +144,120 @@ class RecurrentLayer(nn.Module):
 
 
 class LSTM(RecurrentLayer):
-    """Long short-term memory with forget gates (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
+    """Long short-term memory, in every form that it has had since 1997: `lstmapps.nn.cells.LSTMCell` has the equations.
 
         layer = LSTM(80, 256, num_layers=3, bidirectional=True, dropout=0.3)
         y, (h, c) = layer(x, lengths)
 
     Arguments and shapes are those of every recurrent layer (`lstmapps.nn.recurrent.RecurrentLayer`): x (batch,
     time, input_size), lengths (batch,), y (batch, time, directions * hidden_size); h and c
-    (num_layers * directions, batch, hidden_size).
+    (num_layers * directions, batch, hidden_size). With a projection y and h have its size instead.
+
+    variant, peepholes, block_size, projection_size: see `LSTMCell`. recurrent_layer_norm: its `layer_norm`.
+    zoneout, recurrent_dropout, state_dropout, weight_dropout: see `RecurrentNoise`.
     """
 
-    cell = "lstm"
+    usual = LSTMCell()
 
-    def forward(
-        self, x: Tensor, lengths: Lengths | None = None, state: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y, (h, c) = self.stack(x, lengths, state)
-        return y, (h, c)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        variant: Variant = "NP",
+        peepholes: bool | None = None,
+        block_size: int = 1,
+        projection_size: int = 0,
+        recurrent_layer_norm: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        input_layer_norm: bool = False,
+        residual: bool = False,
+        zoneout: float | tuple[float, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        cell: Cell | None = None,
+        noise: RecurrentNoise | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        own = LSTMCell(variant, peepholes, block_size, projection_size, recurrent_layer_norm)
+        drawn = RecurrentNoise(zoneout, recurrent_dropout, state_dropout, weight_dropout)
+        if (cell is not None and own != LSTMCell()) or (noise is not None and drawn):
+            raise ValueError("a cell or a noise is given whole, or by its settings, but not both")
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            cell=cell or own,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            variational=variational,
+            input_layer_norm=input_layer_norm,
+            residual=residual,
+            noise=noise or drawn,
+            device=device,
+            dtype=dtype,
+        )
 
 
 class GRU(RecurrentLayer):
-    """Gated recurrent unit (Cho et al. 2014), with the arguments and shapes of `LSTM`; its state is h."""
+    """Gated recurrent unit (Cho et al. 2014), with the arguments and shapes of every recurrent layer; its state is h.
 
-    cell = "gru"
+    GRU(80, 256, cell=GRUCell(reset_after=False)) resets as in the paper.
+    """
 
-    def forward(self, x: Tensor, lengths: Lengths | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        y, (h,) = self.stack(x, lengths, None if state is None else (state,))
-        return y, h
+    usual = GRUCell()
+
+
+class MGU(RecurrentLayer):
+    """Minimal gated unit (Zhou et al. 2016), with the arguments and shapes of every recurrent layer; its state is h."""
+
+    usual = MGUCell()
 
 
 class RNN(RecurrentLayer):
-    """Simple recurrent network with tanh (Elman 1990), with the arguments and shapes of `LSTM`; its state is h."""
+    """Simple recurrent network with tanh (Elman 1990), with the arguments and shapes of every recurrent layer; its
+    state is h."""
 
-    cell = "rnn"
+    usual = ElmanCell()
 
-    def forward(self, x: Tensor, lengths: Lengths | None = None, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        y, (h,) = self.stack(x, lengths, None if state is None else (state,))
-        return y, h
+
+class JordanRNN(RecurrentLayer):
+    """A network whose output comes back (Jordan 1986), with the arguments and shapes of every recurrent layer.
+
+    JordanRNN(8, 20, cell=JordanCell(output_size=8)) gives out y (batch, time, 8), which is its state too.
+    """
+
+    usual = JordanCell()
+
+
+class SLSTM(RecurrentLayer):
+    """The scalar memory of xLSTM (Beck et al. 2024), with the arguments and shapes of every recurrent layer.
+
+    Its state is (h, c, n, m). SLSTM(80, 256, cell=SLSTMCell(heads=4)) has heads.
+    """
+
+    usual = SLSTMCell()
+
+
+def layer_of(cell: Cell) -> type[RecurrentLayer]:
+    """Return the layer that runs a cell."""
+    return next(layer for layer in (LSTM, GRU, MGU, RNN, JordanRNN, SLSTM) if type(layer.usual) is type(cell))
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a stack has besides its cell, see `RecurrentLayer`."""
+
+    dropout: float = 0.0
+    variational: bool = False
+    input_layer_norm: bool = False
+    residual: bool = False
+    noise: RecurrentNoise = RecurrentNoise()
 
 
 class Direction(nn.Module):
@@ -160,16 +265,13 @@ class Direction(nn.Module):
 
     def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.cell: Cell = cell
-        rows = GATES[cell] * hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
-        self.bias_ih = nn.Parameter(torch.empty(rows))
-        self.bias_hh = nn.Parameter(torch.empty(rows))
-        initialise_direction(cell, self.weights())
+        self.cell, self.hidden_size = cell, hidden_size
+        for name, shape in cell.shapes(input_size, hidden_size).items():
+            setattr(self, name, nn.Parameter(torch.empty(shape)))
+        cell.initialise(self.weights(), hidden_size)
 
     def weights(self) -> Weights:
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        return tuple(self.parameters())
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over x (time, batch, input), every row to the last step; return y and the state there."""
@@ -190,22 +292,18 @@ class RecurrentStack(nn.Module):
         hidden_size: int,
         num_layers: int,
         bidirectional: bool,
-        dropout: float,
-        variational: bool,
-        layer_norm: bool,
-        residual: bool,
+        extras: Extras = Extras(),
     ) -> None:
         super().__init__()
         if min(input_size, hidden_size, num_layers) < 1:
             raise ValueError("input_size, hidden_size and num_layers must be at least 1")
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
-        self.cell: Cell = cell
+        if not 0.0 <= extras.dropout < 1.0:
+            raise ValueError(f"dropout must lie in [0, 1), not {extras.dropout}")
+        self.cell, self.extras = cell, extras
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
-        self.output_size = self.directions * hidden_size
-        self.dropout, self.variational, self.residual = dropout, variational, residual
-        self.layers, self.norms = nn.ModuleList(), nn.ModuleList() if layer_norm else None
+        self.output_size = self.directions * cell.state_sizes(hidden_size)[0]
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList() if extras.input_layer_norm else None
         for index in range(num_layers):
             size = self.output_size if index else input_size
             self.layers.append(nn.ModuleList(Direction(cell, size, hidden_size) for _ in range(self.directions)))
@@ -251,10 +349,11 @@ class RecurrentStack(nn.Module):
             start = tuple(part[index * self.directions + d] for part in starts)
             weights = self.at(index)[d].weights()
             inputs = x.contiguous() if d == 0 else _reverse(x, reversal)
+            drawn = self._drawn(start)
             if padding is None or lengths is None:
-                y, end = run(self.cell, inputs, start, weights)
+                y, end = run(self.cell, inputs, start, weights, drawn)
             else:
-                y, end = run_within(self.cell, inputs, lengths, padding, start, weights)
+                y, end = run_within(self.cell, inputs, lengths, padding, start, weights, drawn)
             ends.append(end)
             return y if d == 0 else _reverse(y, reversal)
 
@@ -276,23 +375,30 @@ class RecurrentStack(nn.Module):
             weights = self.at(index)[d].weights()
             start = tuple(part[place] for part in state)
             if d == 1:
-                y, _ = run(self.cell, x.flip(0), tuple(torch.zeros_like(part) for part in start), weights)
+                nothing = tuple(torch.zeros_like(part) for part in start)
+                y, _ = run(self.cell, x.flip(0), nothing, weights, self._drawn(nothing))
                 return y.flip(0)
-            y, end = run(self.cell, x[:keep].contiguous(), start, weights)
+            y, end = run(self.cell, x[:keep].contiguous(), start, weights, self._drawn(start))
             for part, new in zip(ends, end, strict=True):
                 part[place] = new
             if keep == len(x):
                 return y
-            return torch.cat([y, run(self.cell, x[keep:].contiguous(), end, weights)[0]])
+            return torch.cat([y, run(self.cell, x[keep:].contiguous(), end, weights, self._drawn(end))[0]])
 
         y = self._through_layers(x.transpose(0, 1), directed)
         return y[:keep].transpose(0, 1), tuple(ends)
 
     def init_state(self, batch: int = 1) -> State:
         """Return the state before the first step, zeros."""
-        like = self.at(0)[0].weight_hh
-        zeros = like.new_zeros(self.num_layers * self.directions, batch, self.hidden_size)
-        return (zeros, zeros) if self.cell == "lstm" else (zeros,)
+        like, count = self.at(0)[0].weights()[0], self.num_layers * self.directions
+        return tuple(like.new_zeros(count, batch, size) for size in self.cell.state_sizes(self.hidden_size))
+
+    def _drawn(self, state: State) -> Drawn | None:
+        """Draw what a run from a state loses, if anything; in use only zoneout is left of it."""
+        noise = self.extras.noise
+        if not (noise and (self.training or any(noise.zoned))):
+            return None
+        return Drawn(noise, self.training, self.hidden_size, state)
 
     def _through_layers(self, x: Tensor, directed: Callable[[int, int, Tensor], Tensor]) -> Tensor:
         """Run x (time, batch, features) up the layers; `directed(layer, direction, x)` runs one direction."""
@@ -300,11 +406,11 @@ class RecurrentStack(nn.Module):
             before = x
             if self.norms is not None:
                 x = self.norms[index](x)
-            if index > 0 and self.dropout and self.training:
+            if index > 0 and self.extras.dropout and self.training:
                 x = self._drop(x)
             outputs = [directed(index, d, x) for d in range(self.directions)]
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-            if self.residual and before.shape[2] == self.output_size:
+            if self.extras.residual and before.shape[2] == self.output_size:
                 x = x + before
         return x
 
@@ -318,26 +424,30 @@ class RecurrentStack(nn.Module):
         return [*self.at(layer), *([] if self.norms is None else [self.norms[layer]])]
 
     def _drop(self, x: Tensor) -> Tensor:
-        if not self.variational:
-            return nn.functional.dropout(x, self.dropout)
-        keep = x.new_empty(1, *x.shape[1:]).bernoulli_(1.0 - self.dropout)
-        return x * (keep / (1.0 - self.dropout))
+        share = self.extras.dropout
+        if not self.extras.variational:
+            return nn.functional.dropout(x, share)
+        keep = x.new_empty(1, *x.shape[1:]).bernoulli_(1.0 - share)
+        return x * (keep / (1.0 - share))
 
     def torch_names(self) -> Iterator[tuple[Direction, list[str]]]:
         """Yield each direction of each layer with the names that torch gives its weights."""
         for index in range(self.num_layers):
             for direction, suffix in zip(self.at(index), (f"l{index}", f"l{index}_reverse"), strict=False):
-                yield direction, [f"{kind}_{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+                yield direction, [f"{name}_{suffix}" for name in self.cell.shapes(1, self.hidden_size)]
 
     def _check(self, x: Tensor, state: State | None) -> None:
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x must be (batch, time, {self.input_size}), not {tuple(x.shape)}")
         if x.shape[1] == 0:
             raise ValueError("x has no time steps")
-        expected = (self.num_layers * self.directions, x.shape[0], self.hidden_size)
-        for part in state or ():
-            if tuple(part.shape) != expected:
-                raise ValueError(f"each part of the state must be {expected}, not {tuple(part.shape)}")
+        if state is None:
+            return
+        count, sizes = self.num_layers * self.directions, self.cell.state_sizes(self.hidden_size)
+        expected, given = [(count, x.shape[0], size) for size in sizes], [tuple(part.shape) for part in state]
+        if given != expected:
+            shown = [" and ".join(map(str, shapes)) for shapes in (expected, given)]
+            raise ValueError(f"the state must be {shown[0]}, not {shown[1]}")
 
 
 class _PermuteRows(torch.autograd.Function):

@@ -98,9 +98,7 @@ def squared(x: Tensor, count: float) -> Tensor:
     side = x.shape[1] / count
     thickness = max(1, x.shape[1] // 60)
     dark = _RULE * float(torch.rand(()))
-    across, down = (
-        (torch.arange(size) + float(torch.rand(())) * side).remainder(side) < thickness for size in x.shape
-    )
+    across, down = ((torch.arange(size) + float(torch.rand(())) * side).remainder(side) < thickness for size in x.shape)
     return torch.maximum(x, dark * (across.unsqueeze(1) | down))
 
 

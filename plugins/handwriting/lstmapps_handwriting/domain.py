@@ -35,7 +35,9 @@ class Handwriting(Domain):
 
     visual = True
 
-    def __init__(self, height: int = 64, augmentation: float = 1.0, wear: float = 0.0, normalised: bool = False) -> None:
+    def __init__(
+        self, height: int = 64, augmentation: float = 1.0, wear: float = 0.0, normalised: bool = False
+    ) -> None:
         if not 1 <= height <= 1_000:
             raise ValueError(f"lines are 1 to 1,000 pixels high, not {height}")
         self.height = height

@@ -33,9 +33,7 @@ class TypesetLines(Source):
     variable, as in `$LSTMAPPS_DATA/french/fonts`.
     """
 
-    def __init__(
-        self, fonts: str, texts: str, count: int, shortest: int = 4, longest: int = 60, seed: int = 0
-    ) -> None:
+    def __init__(self, fonts: str, texts: str, count: int, shortest: int = 4, longest: int = 60, seed: int = 0) -> None:
         if not 1 <= shortest <= longest:
             raise ValueError(f"lines of {shortest} to {longest} characters: give 1 or more, the shortest first")
         self.fonts, self.texts = _path(fonts), _path(texts)

@@ -73,9 +73,11 @@ def test_a_torch_layer_without_biases_is_taken_over():
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (lambda: LSTM.from_torch(nn.LSTM(3, 4, proj_size=2)), "projection"),
+        (lambda: LSTM.from_torch(nn.GRU(3, 4)), "torch.nn.LSTM"),
+        (lambda: LSTM(3, 4, variant="CIFG").to_torch(), "CIFG"),
+        (lambda: LSTM(3, 4, zoneout=0.1).to_torch(), "drawn"),
         (lambda: RNN.from_torch(nn.RNN(3, 4, nonlinearity="relu")), "tanh"),
-        (lambda: LSTM(3, 4, layer_norm=True).to_torch(), "layer norm"),
+        (lambda: LSTM(3, 4, input_layer_norm=True).to_torch(), "layer norm"),
         (lambda: LSTM(3, 4, residual=True).to_torch(), "residual"),
     ],
 )
@@ -109,7 +111,7 @@ def test_layers_compute_the_equations(ours, step):
 )
 def test_padding_changes_nothing(lengths, more, filling, kind, extras):
     torch.manual_seed(0)
-    layer = kind(3, 4, 2, bidirectional=True, layer_norm=extras, residual=extras)
+    layer = kind(3, 4, 2, bidirectional=True, input_layer_norm=extras, residual=extras)
     time = max(8, max(lengths))
     x = torch.randn(len(lengths), time, 3)
     padded = torch.full((len(lengths), time + more, 3), filling)
@@ -256,7 +258,7 @@ def test_what_is_no_length_is_refused(lengths):
 class Net(nn.Module):
     def __init__(self, kind):
         super().__init__()
-        self.layer = kind(3, 4, 2, bidirectional=True, layer_norm=True)
+        self.layer = kind(3, 4, 2, bidirectional=True, input_layer_norm=True)
 
     def forward(self, x, lengths=None):
         y, state = self.layer(x * 1.5, lengths)
@@ -328,7 +330,7 @@ def test_a_layer_is_made_in_a_dtype_and_computes_in_it(kind, dtype):
 @KINDS
 def test_gradients_are_those_of_finite_differences_through_state_and_lengths(kind):
     torch.manual_seed(0)
-    layer = kind(2, 3, 2, bidirectional=True, layer_norm=True, residual=True, dtype=torch.float64)
+    layer = kind(2, 3, 2, bidirectional=True, input_layer_norm=True, residual=True, dtype=torch.float64)
     x = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
     state = [torch.randn(4, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(2 if kind is LSTM else 1)]
 

@@ -22,6 +22,7 @@ from lstmapps import recipe, training
 from lstmapps.cli.main import main
 from lstmapps.errors import UserError
 from lstmapps.model import Model
+from lstmapps.nn import LSTMCell
 from lstmapps.scores import SCORES, score_named
 from lstmapps.tasks.callbacks import AveragedWeights, History, KeepBest
 from lstmapps.tasks.checkpoints import SafeCheckpointIO
@@ -331,6 +332,17 @@ def test_a_run_begins_from_a_model_of_other_symbols(tmp_path):
     rows = [[model.vocabulary.encode(symbol)[0] for symbol in "456"] for model in (before, after)]
     old, new = (model.network.head.weight[row] for model, row in zip((before, after), rows, strict=True))
     torch.testing.assert_close(old, new, atol=1e-4, rtol=0)
+
+
+def test_a_recipe_chooses_any_cell(lines, tmp_path):
+    encoder = "--model.init_args.encoder.init_args"
+    cell = f"{encoder}.recurrent.class_path=lstmapps.nn.LSTMCell"
+    variant = f"{encoder}.recurrent.init_args.variant=CIFG"
+    noise = f"{encoder}.noise.zoneout=0.1"
+    train(lines, tmp_path / "run", cell, variant, noise, "--trainer.max_epochs=1")
+    network = Model.load(tmp_path / "run" / "model").network
+    assert network.encoder.recurrent.stack.cell == LSTMCell("CIFG")
+    assert network.encoder.recurrent.stack.extras.noise.zoneout == 0.1
 
 
 def test_inputs_without_anything_to_be_read_are_trained_on_and_held_out_of_nothing(tmp_path):

@@ -1,0 +1,88 @@
+"""What a recurrent cell is: sizes of weights and states, and one step in time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm, linear
+
+Weights = tuple[Tensor, ...]
+"""The weights of a cell, in the order of its `shapes`."""
+
+State = tuple[Tensor, ...]
+"""What a cell hands on from step to step, each part (batch, size); the first is also what it gives out."""
+
+Fused = Literal["lstm", "gru", "rnn"]
+"""A layer that torch computes in one call."""
+
+
+class Cell(ABC):
+    """A recurrent cell: a value without weights, which says what weights it needs and how they make a step.
+
+    Its first four weights are `weight_ih` (rows, input), `weight_hh`, `bias_ih` and `bias_hh` (rows,), where the rows
+    of its gates lie below one another. Weights are given from outside, so that a cell is a function of all that a
+    learning rule may want to differentiate.
+    """
+
+    @property
+    def fused(self) -> Fused | None:
+        """The layer of torch that computes the same, if there is one."""
+        return None
+
+    @property
+    @abstractmethod
+    def gates(self) -> str:
+        """A letter for each gate, in the order of their rows: i, f, g (new content), o; r, z, n (new content); h."""
+
+    @abstractmethod
+    def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Return the weights by name, each with its shape."""
+
+    @abstractmethod
+    def blocks(self, hidden_size: int) -> list[int]:
+        """Return the rows of each gate in `weight_ih`, from above."""
+
+    @abstractmethod
+    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        """Return the next state, given what the input adds to each gate, `inputs` (batch, rows).
+
+        keep: what new content is multiplied by before it enters the state (Semeniuta et al. 2016, eq. 14).
+        """
+
+    def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
+        """Return the size of each part of the state."""
+        return (hidden_size,)
+
+    def inputs(self, x: Tensor, weights: Weights) -> Tensor:
+        """Return what inputs x (…, input) add to each gate, W x + b."""
+        return linear(x, weights[0], weights[2])
+
+    def step(self, x: Tensor, state: State, weights: Weights) -> State:
+        """Return the state after an input x (batch, input)."""
+        return self.recur(self.inputs(x, weights), state, weights)
+
+    def initialise(self, weights: Weights, hidden_size: int) -> None:
+        """Fill weights in place: Glorot for the input, orthogonal for each gate's recurrence, zero biases.
+
+        See `lstmapps.nn.initialisation` for others.
+        """
+        weight_ih, weight_hh, *others = weights
+        for gate in torch.split(weight_ih, self.blocks(hidden_size)):
+            nn.init.xavier_uniform_(gate)
+        for gate in torch.split(weight_hh, self.blocks(hidden_size)):
+            nn.init.orthogonal_(gate)
+        for other in others:
+            nn.init.zeros_(other)
+
+
+def plain_shapes(rows: int, input_size: int, output_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the four weights that every cell has."""
+    return {"weight_ih": (rows, input_size), "weight_hh": (rows, output_size), "bias_ih": (rows,), "bias_hh": (rows,)}
+
+
+def normalised(sums: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Normalise the sums of all gates (…, rows) over the rows, LN of Ba, Kiros & Hinton 2016, eq. 3 and 4."""
+    return layer_norm(sums, sums.shape[-1:]) * gain + bias

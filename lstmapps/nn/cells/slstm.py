@@ -1,0 +1,76 @@
+"""The scalar memory of xLSTM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lstmapps.nn.cells.cell import Cell, State, Weights, plain_shapes
+
+_SMALLEST = 1e-30  # that a normaliser is taken for, so that nothing is divided by nothing
+
+
+@dataclass(frozen=True)
+class SLSTMCell(Cell):
+    """An LSTM with exponential gates, a normaliser and heads (Beck et al. 2024, "xLSTM", eq. 8 to 17).
+
+        i~ = W_i x + R_i h + b_i                        f~ = W_f x + R_f h + b_f
+        g = tanh(W_g x + R_g h + b_g)                   o = sigma(W_o x + R_o h + b_o)
+        m' = max(log f + m, i~)                         the stabiliser; f = sigma(f~), or exp(f~)
+        i = exp(i~ - m')                                f = exp(log f + m - m')
+        c' = f * c + i * g                              n' = f * n + i
+        h' = o * c' / n'
+
+    heads: the recurrent weights R connect units of one head only.
+    forget: "sigmoid" or "exponential".
+
+    The state is (h, c, n, m). Rows of gates lie in the order i, f, g, o.
+    """
+
+    heads: int = 1
+    forget: Literal["sigmoid", "exponential"] = "sigmoid"
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.forget not in ("sigmoid", "exponential"):
+            raise ValueError("an sLSTM has at least one head, and a forget gate that is sigmoid or exponential")
+
+    @property
+    def gates(self) -> str:
+        return "ifgo"
+
+    def blocks(self, hidden_size: int) -> list[int]:
+        if hidden_size % self.heads:
+            raise ValueError(f"{hidden_size} units are no {self.heads} heads of one size; give a multiple of it")
+        return [hidden_size] * 4
+
+    def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        return plain_shapes(sum(self.blocks(hidden_size)), input_size, hidden_size // self.heads)
+
+    def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
+        return (hidden_size,) * 4
+
+    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        _, weight_hh, _, bias_hh = weights
+        h, c, n, m = state
+        recurrent = weight_hh.view(4, self.heads, -1, weight_hh.shape[1])
+        share = torch.einsum("bhx,ghyx->bghy", h.view(len(h), self.heads, -1), recurrent).flatten(1)
+        i, f, g, o = (now + share + bias_hh).chunk(4, dim=-1)
+        f = functional.logsigmoid(f) if self.forget == "sigmoid" else f
+        largest = torch.maximum(f + m, i)
+        i, f = (i - largest).exp(), (f + m - largest).exp()
+        c = f * c + i * (g.tanh() if keep is None else g.tanh() * keep)
+        n = f * n + i
+        return o.sigmoid() * c / n.clamp(min=_SMALLEST), c, n, largest
+
+    def initialise(self, weights: Weights, hidden_size: int) -> None:
+        """Fill weights in place; forget gates start open, between nearly and wholly (as in the paper's code)."""
+        super().initialise(weights, hidden_size)
+        size = hidden_size // self.heads
+        for gate in weights[1].view(-1, size, size):
+            nn.init.orthogonal_(gate)
+        with torch.no_grad():
+            weights[2][hidden_size : 2 * hidden_size] = torch.linspace(1.0, 6.0, hidden_size)
