@@ -17,8 +17,10 @@ from lstmapps.nn.ctc_network import CTCNetwork
 from lstmapps.nn.decoders import AttentionDecoder, DecoderSettings, DecoderState, StepDecoder
 from lstmapps.nn.embeddings import TokenEmbedding
 from lstmapps.nn.encoders import Convolution, ConvRecurrentEncoder
+from lstmapps.nn.grid_lstm import GridLSTM, grid_lstm_step
 from lstmapps.nn.grids import GridEncoder
 from lstmapps.nn.initialisation import initialise
+from lstmapps.nn.multidimensional import MDLSTM, md_lstm_step
 from lstmapps.nn.noise import RecurrentNoise
 from lstmapps.nn.recurrent import GRU, LSTM, MGU, RNN, SLSTM, JordanRNN, RecurrentLayer
 from lstmapps.nn.seq2seq_network import Seq2SeqNetwork
@@ -26,6 +28,7 @@ from lstmapps.nn.seq2seq_network import Seq2SeqNetwork
 __all__ = [
     "GRU",
     "LSTM",
+    "MDLSTM",
     "MGU",
     "RNN",
     "SLSTM",
@@ -39,6 +42,7 @@ __all__ = [
     "ElmanCell",
     "GRUCell",
     "GridEncoder",
+    "GridLSTM",
     "JordanCell",
     "JordanRNN",
     "LSTMCell",
@@ -49,9 +53,11 @@ __all__ = [
     "Seq2SeqNetwork",
     "StepDecoder",
     "TokenEmbedding",
+    "grid_lstm_step",
     "gru_step",
     "initialise",
     "lstm_step",
+    "md_lstm_step",
     "padding_mask",
     "rnn_step",
 ]
