@@ -3,6 +3,7 @@
 from lstmapps.lengths import padding_mask
 from lstmapps.nn.cells import (
     Cell,
+    ElementwiseLSTMCell,
     ElmanCell,
     GRUCell,
     JordanCell,
@@ -22,7 +23,7 @@ from lstmapps.nn.grids import GridEncoder
 from lstmapps.nn.initialisation import initialise
 from lstmapps.nn.multidimensional import MDLSTM, md_lstm_step
 from lstmapps.nn.noise import RecurrentNoise
-from lstmapps.nn.recurrent import GRU, LSTM, MGU, RNN, SLSTM, JordanRNN, RecurrentLayer
+from lstmapps.nn.recurrent import GRU, LSTM, MGU, RNN, SLSTM, ElementwiseLSTM, JordanRNN, RecurrentLayer
 from lstmapps.nn.seq2seq_network import Seq2SeqNetwork
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "Convolution",
     "DecoderSettings",
     "DecoderState",
+    "ElementwiseLSTM",
+    "ElementwiseLSTMCell",
     "ElmanCell",
     "GRUCell",
     "GridEncoder",

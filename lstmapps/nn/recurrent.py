@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lstmapps.lengths import Lengths, padding_mask, whole_lengths
 from lstmapps.nn.cells import (
     Cell,
+    ElementwiseLSTMCell,
     ElmanCell,
     Fused,
     GRUCell,
@@ -31,7 +32,17 @@ from lstmapps.nn.cells import (
 from lstmapps.nn.engine import run, run_within
 from lstmapps.nn.noise import Drawn, RecurrentNoise
 
-__all__ = ["GRU", "LSTM", "MGU", "RNN", "SLSTM", "JordanRNN", "RecurrentLayer", "RecurrentStack"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "MGU",
+    "RNN",
+    "SLSTM",
+    "ElementwiseLSTM",
+    "JordanRNN",
+    "RecurrentLayer",
+    "RecurrentStack",
+]
 
 _TORCH: dict[Fused, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -244,9 +255,17 @@ class SLSTM(RecurrentLayer):
     usual = SLSTMCell()
 
 
+class ElementwiseLSTM(RecurrentLayer):
+    """An LSTM whose units see no other unit's past (after Irie et al. 2023), with the arguments and shapes of every
+    recurrent layer; its state is (h, c)."""
+
+    usual = ElementwiseLSTMCell()
+
+
 def layer_of(cell: Cell) -> type[RecurrentLayer]:
     """Return the layer that runs a cell."""
-    return next(layer for layer in (LSTM, GRU, MGU, RNN, JordanRNN, SLSTM) if type(layer.usual) is type(cell))
+    layers = (LSTM, GRU, MGU, RNN, JordanRNN, SLSTM, ElementwiseLSTM)
+    return next(layer for layer in layers if type(layer.usual) is type(cell))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,21 @@ calls a step.
 """
 
 from lstmapps.nn.cells.cell import Cell, Fused, State, Weights
+from lstmapps.nn.cells.elementwise import ElementwiseLSTMCell
 from lstmapps.nn.cells.gru import GRUCell, MGUCell, gru_recur, gru_step
 from lstmapps.nn.cells.lstm import LSTMCell, Variant, lstm_recur, lstm_step
 from lstmapps.nn.cells.simple import ElmanCell, JordanCell, rnn_step
 from lstmapps.nn.cells.slstm import SLSTMCell
 
-CELLS: tuple[type[Cell], ...] = (LSTMCell, GRUCell, MGUCell, ElmanCell, JordanCell, SLSTMCell)
+CELLS: tuple[type[Cell], ...] = (
+    LSTMCell,
+    GRUCell,
+    MGUCell,
+    ElmanCell,
+    JordanCell,
+    SLSTMCell,
+    ElementwiseLSTMCell,
+)
 """Every kind of cell there is."""
 
 NAMED: dict[str, Cell] = {"lstm": LSTMCell(), "gru": GRUCell(), "rnn": ElmanCell()}
@@ -23,6 +32,7 @@ __all__ = [
     "CELLS",
     "NAMED",
     "Cell",
+    "ElementwiseLSTMCell",
     "ElmanCell",
     "Fused",
     "GRUCell",

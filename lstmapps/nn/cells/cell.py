@@ -46,15 +46,38 @@ class Cell(ABC):
         """Return the rows of each gate in `weight_ih`, from above."""
 
     @abstractmethod
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
-        """Return the next state, given what the input adds to each gate, `inputs` (batch, rows).
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        """Return the next state, given what input and state add to the gates, `inputs` and `share` (batch, rows).
 
         keep: what new content is multiplied by before it enters the state (Semeniuta et al. 2016, eq. 14).
         """
 
+    @property
+    def unitwise(self) -> bool:
+        """Whether in `advance` each unit depends on its own rows and its own state alone, and so on others only through
+        `share`; what weights there are besides the first four then have a unit to each of their last dimension."""
+        return False
+
+    def heard(self, state: State) -> Tensor:
+        """Return what each row of `weight_hh` is multiplied by, (batch, rows or 1, columns)."""
+        return state[0].unsqueeze(-2)
+
+    def own(self, weights: Weights) -> tuple[int, Tensor]:
+        """Return by how much (rows,) each unit's own state adds to its rows of `share`, and which part of the state."""
+        hidden = weights[1].shape[1]
+        return 0, weights[1].view(-1, hidden, hidden).diagonal(dim1=-2, dim2=-1).flatten()
+
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         """Return the size of each part of the state."""
         return (hidden_size,)
+
+    def share(self, state: State, weights: Weights) -> Tensor:
+        """Return what the state adds to the gates, R h + d."""
+        return linear(state[0], weights[1], weights[3])
+
+    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        """Return the next state, given what the input adds to each gate."""
+        return self.advance(now, self.share(state, weights), state, weights, keep)
 
     def inputs(self, x: Tensor, weights: Weights) -> Tensor:
         """Return what inputs x (…, input) add to each gate, W x + b."""

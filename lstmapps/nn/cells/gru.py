@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -39,18 +40,24 @@ class GRUCell(Cell):
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         return plain_shapes(3 * hidden_size, input_size, hidden_size)
 
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+    @property
+    def unitwise(self) -> bool:
+        return self.reset_after
+
+    def share(self, state: State, weights: Weights) -> Tensor:
         _, weight_hh, _, bias_hh = weights
+        rows = len(bias_hh) if self.reset_after else 2 * state[0].shape[-1]
+        return linear(state[0], weight_hh[:rows], bias_hh[:rows])
+
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
         (h,) = state
         if self.reset_after and keep is None:
-            return (gru_recur(now, linear(h, weight_hh, bias_hh), h),)
-        hidden = h.shape[-1]
+            return (gru_recur(now, share, h),)
         r_x, z_x, n_x = now.chunk(3, dim=-1)
-        r_h, z_h = linear(h, weight_hh[: 2 * hidden], bias_hh[: 2 * hidden]).chunk(2, dim=-1)
+        r_h, z_h, *n_h = torch.split(share, h.shape[-1], dim=-1)
         r, z = (r_x + r_h).sigmoid(), (z_x + z_h).sigmoid()
-        recurrent, bias = weight_hh[2 * hidden :], bias_hh[2 * hidden :]
-        share = r * linear(h, recurrent, bias) if self.reset_after else linear(r * h, recurrent, bias)
-        n = (n_x + share).tanh()
+        rows = 2 * h.shape[-1]
+        n = (n_x + (r * n_h[0] if n_h else linear(r * h, weights[1][rows:], weights[3][rows:]))).tanh()
         return ((1 - z) * (n if keep is None else n * keep) + z * h,)
 
 
@@ -73,13 +80,16 @@ class MGUCell(Cell):
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         return plain_shapes(2 * hidden_size, input_size, hidden_size)
 
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
-        _, weight_hh, _, bias_hh = weights
+    def share(self, state: State, weights: Weights) -> Tensor:
+        rows = state[0].shape[-1]
+        return linear(state[0], weights[1][:rows], weights[3][:rows])
+
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
         (h,) = state
-        hidden = h.shape[-1]
+        rows = h.shape[-1]
         f_x, n_x = now.chunk(2, dim=-1)
-        f = (f_x + linear(h, weight_hh[:hidden], bias_hh[:hidden])).sigmoid()
-        n = (n_x + linear(f * h, weight_hh[hidden:], bias_hh[hidden:])).tanh()
+        f = (f_x + share).sigmoid()
+        n = (n_x + linear(f * h, weights[1][rows:], weights[3][rows:])).tanh()
         return ((1 - f) * h + f * (n if keep is None else n * keep),)
 
 

@@ -98,16 +98,20 @@ class LSTMCell(Cell):
             return super().inputs(x, weights)
         return normalised(linear(x, weights[0]), self._named(weights)["gain_ih"], weights[2])
 
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
-        weight_hh, bias_hh = weights[1], weights[3]
-        h, c, *before = state
+    @property
+    def unitwise(self) -> bool:
+        return not (self.layer_norm or self.projection_size or self.variant == "FGR") and self.block_size == 1
+
+    def share(self, state: State, weights: Weights) -> Tensor:
+        if not self.layer_norm:
+            return super().share(state, weights)
+        return normalised(linear(state[0], weights[1]), self._named(weights)["gain_hh"], weights[3])
+
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        _, c, *before = state
         if self.fused and keep is None:
-            return lstm_recur(now, linear(h, weight_hh, bias_hh), c)
-        named = self._named(weights)
-        if self.layer_norm:
-            sums = now + normalised(linear(h, weight_hh), named["gain_hh"], bias_hh)
-        else:
-            sums = now + linear(h, weight_hh, bias_hh)
+            return lstm_recur(now, share, c)
+        named, sums = self._named(weights), now + share
         hidden = c.shape[-1]
         parts = dict(zip(self.gates, torch.split(sums, self.blocks(hidden), dim=-1), strict=True))
         true_gates = self.gates.replace("g", "")

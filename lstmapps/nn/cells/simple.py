@@ -28,8 +28,12 @@ class ElmanCell(Cell):
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         return plain_shapes(hidden_size, input_size, hidden_size)
 
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
-        h = (now + linear(state[0], weights[1], weights[3])).tanh()
+    @property
+    def unitwise(self) -> bool:
+        return True
+
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        h = (now + share).tanh()
         return (h if keep is None else h * keep,)
 
 
@@ -64,9 +68,9 @@ class JordanCell(Cell):
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         return (self.output_size or hidden_size,)
 
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
-        _, weight_hh, _, bias_hh, weight_out, bias_out = weights
-        h = (now + linear(state[0], weight_hh, bias_hh)).tanh()
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        *_, weight_out, bias_out = weights
+        h = (now + share).tanh()
         return (linear(h if keep is None else h * keep, weight_out, bias_out).sigmoid(),)
 
     def initialise(self, weights: Weights, hidden_size: int) -> None:

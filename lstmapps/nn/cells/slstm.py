@@ -53,12 +53,29 @@ class SLSTMCell(Cell):
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         return (hidden_size,) * 4
 
-    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+    @property
+    def unitwise(self) -> bool:
+        return True
+
+    def share(self, state: State, weights: Weights) -> Tensor:
         _, weight_hh, _, bias_hh = weights
-        h, c, n, m = state
-        recurrent = weight_hh.view(4, self.heads, -1, weight_hh.shape[1])
-        share = torch.einsum("bhx,ghyx->bghy", h.view(len(h), self.heads, -1), recurrent).flatten(1)
-        i, f, g, o = (now + share + bias_hh).chunk(4, dim=-1)
+        h, recurrent = state[0], weight_hh.view(4, self.heads, -1, weight_hh.shape[1])
+        product = torch.einsum("...hx,ghyx->...ghy", h.view(*h.shape[:-1], self.heads, -1), recurrent)
+        return product.flatten(-3) + bias_hh
+
+    def heard(self, state: State) -> Tensor:
+        h = state[0]
+        heads = h.view(*h.shape[:-1], 1, self.heads, 1, -1)
+        size = heads.shape[-1]
+        return heads.expand(*h.shape[:-1], 4, self.heads, size, size).flatten(-4, -2)
+
+    def own(self, weights: Weights) -> tuple[int, Tensor]:
+        size = weights[1].shape[1]
+        return 0, weights[1].view(-1, size, size).diagonal(dim1=-2, dim2=-1).flatten()
+
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        _, c, n, m = state
+        i, f, g, o = (now + share).chunk(4, dim=-1)
         f = functional.logsigmoid(f) if self.forget == "sigmoid" else f
         largest = torch.maximum(f + m, i)
         i, f = (i - largest).exp(), (f + m - largest).exp()

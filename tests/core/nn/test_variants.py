@@ -13,6 +13,8 @@ from lstmapps.nn import (
     MGU,
     RNN,
     SLSTM,
+    ElementwiseLSTM,
+    ElementwiseLSTMCell,
     GRUCell,
     JordanCell,
     JordanRNN,
@@ -42,6 +44,7 @@ LAYERS = {
     "Elman": RNN,
     "Jordan": JordanRNN,
     "Jordan, 3 outputs": partial(JordanRNN, cell=JordanCell(output_size=3)),
+    "elementwise": ElementwiseLSTM,
     "sLSTM": SLSTM,
     "sLSTM with heads": partial(SLSTM, cell=SLSTMCell(heads=2, forget="exponential")),
 }
@@ -275,6 +278,11 @@ def test_gates_of_the_other_units():
         new = (inputs[-1] + (opened[0] * h) @ own[-1][0].T + own[-1][1]).tanh()
         stays = opened[1] if gates == 3 else 1 - opened[0]
         exactly(cell.step(x, (h,), (w, r, b, d))[0], stays * h + (1 - stays) * new)
+    cell, c = ElementwiseLSTMCell(), torch.randn(2, 4, dtype=torch.float64)
+    w, r, b, d = (torch.randn(shape, dtype=torch.float64) for shape in cell.shapes(3, 4).values())
+    f, g, o = (x @ w.T + b + d + c.repeat(1, 3) * r.T).chunk(3, dim=1)
+    cells = f.sigmoid() * c + (1 - f.sigmoid()) * g.tanh()
+    exactly(cell.step(x, (h, c), (w, r, b, d)), (o.sigmoid() * cells, cells))
     cell = JordanCell(output_size=2)
     w, r, b, d, v, e = (torch.randn(shape, dtype=torch.float64) for shape in cell.shapes(3, 4).values())
     y = torch.randn(2, 2, dtype=torch.float64)
