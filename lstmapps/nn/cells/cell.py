@@ -52,10 +52,19 @@ class Cell(ABC):
         keep: what new content is multiplied by before it enters the state (Semeniuta et al. 2016, eq. 14).
         """
 
+    def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
+        """Return how far each gate is open in that step, 0 to 1, by the letters of `gates` that are gates."""
+        return {}
+
     @property
     def unitwise(self) -> bool:
         """Whether in `advance` each unit depends on its own rows and its own state alone, and so on others only through
         `share`; what weights there are besides the first four then have a unit to each of their last dimension."""
+        return False
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether each unit sees its own past alone."""
         return False
 
     def heard(self, state: State) -> Tensor:

@@ -31,6 +31,10 @@ class ElementwiseLSTMCell(Cell):
     def unitwise(self) -> bool:
         return True
 
+    @property
+    def diagonal(self) -> bool:
+        return True
+
     def blocks(self, hidden_size: int) -> list[int]:
         return [hidden_size] * 3
 
@@ -54,6 +58,10 @@ class ElementwiseLSTMCell(Cell):
         f, g = f.sigmoid(), g.tanh()
         c = f * state[1] + (1 - f) * (g if keep is None else g * keep)
         return o.sigmoid() * c, c
+
+    def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
+        f, _, o = (now + share).sigmoid().chunk(3, dim=-1)
+        return {"f": f, "o": o}
 
     def initialise(self, weights: Weights, hidden_size: int) -> None:
         """Fill weights in place; the forget gate starts open, with bias 1."""

@@ -60,6 +60,11 @@ class GRUCell(Cell):
         n = (n_x + (r * n_h[0] if n_h else linear(r * h, weights[1][rows:], weights[3][rows:]))).tanh()
         return ((1 - z) * (n if keep is None else n * keep) + z * h,)
 
+    def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
+        rows = 2 * state[0].shape[-1]
+        r, z = (now[..., :rows] + share[..., :rows]).sigmoid().chunk(2, dim=-1)
+        return {"r": r, "z": z}
+
 
 @dataclass(frozen=True)
 class MGUCell(Cell):
@@ -91,6 +96,9 @@ class MGUCell(Cell):
         f = (f_x + share).sigmoid()
         n = (n_x + linear(f * h, weights[1][rows:], weights[3][rows:])).tanh()
         return ((1 - f) * h + f * (n if keep is None else n * keep),)
+
+    def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
+        return {"z": (now.chunk(2, dim=-1)[0] + share).sigmoid()}
 
 
 def gru_step(x: Tensor, h: Tensor, weights: Weights) -> Tensor:

@@ -111,35 +111,48 @@ class LSTMCell(Cell):
         _, c, *before = state
         if self.fused and keep is None:
             return lstm_recur(now, share, c)
-        named, sums = self._named(weights), now + share
-        hidden = c.shape[-1]
-        parts = dict(zip(self.gates, torch.split(sums, self.blocks(hidden), dim=-1), strict=True))
-        true_gates = self.gates.replace("g", "")
-        if before:
-            again = linear(torch.cat(before, dim=-1), named["weight_gates"]).chunk(3, dim=-1)
-            parts |= {gate: parts[gate] + more for gate, more in zip(true_gates, again, strict=True)}
-        peepholes = dict(zip(true_gates, named["weight_peephole"], strict=True)) if self.looks else {}
-
-        def opened(gate: str, seen: Tensor) -> Tensor:
-            """How far a gate of each block is open."""
-            if not self.looks:
-                return torch.sigmoid(parts[gate])
-            peep = peepholes[gate] * seen
-            peep = peep.view(*peep.shape[:-1], -1, self.block_size).sum(dim=-1)
-            return torch.sigmoid(parts[gate] + peep)
-
+        named = self._named(weights)
+        g, gates = self._parts(now, share, state, named)
         old = self.variant in ("1997", "2000")
-        g = parts["g"] if self.variant == "NIAF" else 4 * parts["g"].sigmoid() - 2 if old else parts["g"].tanh()
+        g = g if self.variant == "NIAF" else 4 * torch.sigmoid(g) - 2 if old else g.tanh()
         g = g if keep is None else g * keep
-        i = opened("i", c) if "i" in parts else None
-        f = opened("f", c) if "f" in parts else 1 - i if self.variant == "CIFG" and i is not None else None
+        i, f = gates.get("i"), gates.get("f")
         c = (c if f is None else self._each(f) * c) + (g if i is None else self._each(i) * g)
-        o = opened("o", c) if "o" in parts else None
+        o = self._opened("o", gates["o"], c, named) if "o" in gates else None
         out = normalised(c, named["gain_c"], named["bias_c"]) if self.layer_norm else c
         h = out if self.variant == "NOAF" else 2 * out.sigmoid() - 1 if old else out.tanh()
         h = h if o is None else self._each(o) * h
         h = linear(h, named["weight_hr"]) if self.projection_size else h
         return (h, c, i, f, o) if before and i is not None and f is not None and o is not None else (h, c)
+
+    def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
+        named = self._named(weights)
+        _, gates = self._parts(now, share, state, named)
+        if "o" in gates:
+            after = self.advance(now, share, state, weights)
+            gates["o"] = self._opened("o", gates["o"], after[1], named)
+        return gates
+
+    def _parts(
+        self, now: Tensor, share: Tensor, state: State, named: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sums of the new content, the gates that are open before it, and the sums of the output gate."""
+        _, c, *before = state
+        parts = dict(zip(self.gates, torch.split(now + share, self.blocks(c.shape[-1]), dim=-1), strict=True))
+        g = parts.pop("g")
+        if before:
+            again = linear(torch.cat(before, dim=-1), named["weight_gates"]).chunk(3, dim=-1)
+            parts = {gate: sums + more for (gate, sums), more in zip(parts.items(), again, strict=True)}
+        gates = {gate: sums if gate == "o" else self._opened(gate, sums, c, named) for gate, sums in parts.items()}
+        return g, gates | ({"f": 1 - gates["i"]} if self.variant == "CIFG" else {})
+
+    def _opened(self, gate: str, sums: Tensor, seen: Tensor, named: dict[str, Tensor]) -> Tensor:
+        """Return how far a gate of each block is open, which sees the cells."""
+        if self.looks:
+            peepholes = dict(zip(self.gates.replace("g", ""), named["weight_peephole"], strict=True))
+            peep = peepholes[gate] * seen
+            sums = sums + peep.view(*peep.shape[:-1], -1, self.block_size).sum(dim=-1)
+        return torch.sigmoid(sums)
 
     def initialise(self, weights: Weights, hidden_size: int) -> None:
         """Fill weights in place; a forget gate starts open, with bias 1 (Gers et al. 2000; Jozefowicz et al. 2015)."""

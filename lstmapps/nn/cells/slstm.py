@@ -83,6 +83,13 @@ class SLSTMCell(Cell):
         n = f * n + i
         return o.sigmoid() * c / n.clamp(min=_SMALLEST), c, n, largest
 
+    def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
+        """Return the output gates, and the others after the stabiliser."""
+        i, f, _, o = (now + share).chunk(4, dim=-1)
+        f = functional.logsigmoid(f) if self.forget == "sigmoid" else f
+        largest = torch.maximum(f + state[3], i)
+        return {"i": (i - largest).exp(), "f": (f + state[3] - largest).exp(), "o": o.sigmoid()}
+
     def initialise(self, weights: Weights, hidden_size: int) -> None:
         """Fill weights in place; forget gates start open, between nearly and wholly (as in the paper's code)."""
         super().initialise(weights, hidden_size)
