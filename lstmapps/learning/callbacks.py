@@ -1,0 +1,179 @@
+"""Lightning callbacks for any task with recurrent layers: a state carried on through endless streams, gates watched."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from lstmapps.nn import RecurrentLayer
+from lstmapps.nn.cells import Cell, State, Weights
+
+
+class CarriedState(Callback):
+    """Truncated backpropagation through time over endless streams (Williams & Peng 1990): every recurrent layer begins
+    a batch of training with the state in which it left the one before, and errors stop there.
+
+    Row r of a batch goes on where row r of the one before ended. A batch may say which do not: an attribute `begins`,
+    (batch,) truth values; and none do at the beginning of an epoch, or when the number of rows changes.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[RecurrentLayer, tuple[Tensor, ...]] = {}
+        self._handles: list[RemovableHandle] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._states.clear()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        begins = getattr(batch, "begins", None)
+        if begins is not None:
+            stays = ~torch.as_tensor(begins, dtype=torch.bool)
+            for layer, state in self._states.items():
+                rows = stays.to(state[0].device)
+                if len(rows) == state[0].shape[1]:
+                    self._states[layer] = tuple(part * rows.view(1, -1, 1) for part in state)
+        for layer in recurrent_layers(pl_module).values():
+            self._handles.append(layer.register_forward_pre_hook(self._give, with_kwargs=True))
+            self._handles.append(layer.register_forward_hook(self._keep))
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _give(self, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        given = named.get("state", args[2] if len(args) > 2 else None)
+        held = self._states.get(layer) if isinstance(layer, RecurrentLayer) else None
+        if given is not None or held is None or held[0].shape[1] != len(args[0]):
+            return None
+        return args[:2], {**named, "state": held if len(held) > 1 else held[0]}
+
+    def _keep(self, layer: nn.Module, args: Any, result: tuple[Tensor, Any]) -> None:
+        assert isinstance(layer, RecurrentLayer)
+        state = result[1] if isinstance(result[1], tuple) else (result[1],)
+        self._states[layer] = tuple(part.detach() for part in state)
+
+
+@dataclass(frozen=True)
+class GateStatistics:
+    """What one gate of one layer does in a batch.
+
+    mean: how far it is open. closed, opened: share of its values below 0.1, and above 0.9, where hardly an error
+    reaches its weights any more (Karpathy et al. 2015, section 4.2).
+    """
+
+    mean: float
+    closed: float
+    opened: float
+
+
+class WatchGates(Callback):
+    """Watches the gates and states of every recurrent layer while it is trained.
+
+    every: batches from one look to the next, which costs about as much as a forward pass, step by step. history: for
+    each look the step, and by layer, number, direction and gate, as in `encoder.recurrent.0.0.f`, what it did; `.state`
+    is the root mean square of each part of the state. Each is logged too, as in `gate/encoder.recurrent.0.0.f/mean`.
+    """
+
+    def __init__(self, every: int = 100) -> None:
+        if every < 1:
+            raise ValueError(f"gates are watched every 1 batch or more, not {every}")
+        self.every = every
+        self.history: list[tuple[int, dict[str, GateStatistics], dict[str, list[float]]]] = []
+        self._handles: list[RemovableHandle] = []
+        self._seen: tuple[dict[str, GateStatistics], dict[str, list[float]]] = ({}, {})
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step % self.every == 0:
+            self._seen = ({}, {})
+            for name, layer in recurrent_layers(pl_module).items():
+                self._handles.append(layer.register_forward_pre_hook(partial(self._look, name)))
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if not self._handles:
+            return
+        while self._handles:
+            self._handles.pop().remove()
+        gates, states = self._seen
+        self.history.append((trainer.global_step, gates, states))
+        for name, seen in gates.items():
+            for what, value in vars(seen).items():
+                pl_module.log(f"gate/{name}/{what}", value)
+
+    @torch.no_grad()
+    def _look(self, name: str, layer: nn.Module, args: tuple[Any, ...]) -> None:
+        assert isinstance(layer, RecurrentLayer)
+        gates, states = gate_statistics(layer, *args[:2])
+        self._seen[0].update({f"{name}.{gate}": seen for gate, seen in gates.items()})
+        self._seen[1].update({f"{name}.{place}": seen for place, seen in states.items()})
+
+
+@torch.no_grad()
+def gate_statistics(
+    layer: RecurrentLayer, x: Tensor, lengths: Tensor | Sequence[int] | None = None
+) -> tuple[dict[str, GateStatistics], dict[str, list[float]]]:
+    """Return what each gate does over x (batch, time, input), and the root mean square of each part of each state.
+
+    Names are layer, direction and gate, as in `0.1.f`, and `0.1.state`. Nothing is dropped meanwhile, and only steps
+    within lengths count.
+    """
+    stack = copy.copy(layer.stack)
+    watched = _Watched(stack.cell)
+    stack.cell = cast(Cell, watched)
+    training = layer.training
+    try:
+        layer.eval()
+        stack(x, lengths, None)
+    finally:
+        layer.train(training)
+    gates: dict[str, GateStatistics] = {}
+    states: dict[str, list[float]] = {}
+    for run, (steps, after) in enumerate(zip(watched.gates_of_run, watched.states_of_run, strict=True)):
+        place = "{}.{}".format(*divmod(run, stack.directions))
+        for gate in steps[0] if steps else ():
+            each = torch.cat([step[gate].flatten() for step in steps]).float()
+            shares = [float(part.float().mean()) for part in (each, each < 0.1, each > 0.9)]
+            gates[f"{place}.{gate}"] = GateStatistics(*shares)
+        if after:
+            parts = [torch.cat([part.flatten() for part in each]) for each in zip(*after, strict=True)]
+            states[f"{place}.state"] = [float(part.float().square().mean().sqrt()) for part in parts]
+    return gates, states
+
+
+def recurrent_layers(module: nn.Module) -> dict[str, RecurrentLayer]:
+    """Return every recurrent layer of a module by its name there."""
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, RecurrentLayer)}
+
+
+class _Watched:
+    """A cell that notes its gates and states; of rows that have ended none are run."""
+
+    fused = None
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.gates_of_run: list[list[dict[str, Tensor]]] = []
+        self.states_of_run: list[list[State]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cell, name)
+
+    def inputs(self, x: Tensor, weights: Weights) -> Tensor:
+        """Begin the run of a layer in one direction."""
+        self.gates_of_run.append([])
+        self.states_of_run.append([])
+        return self.cell.inputs(x, weights)
+
+    def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
+        share = self.cell.share(state, weights)
+        self.gates_of_run[-1].append(self.cell.openness(now, share, state, weights))
+        after = self.cell.advance(now, share, state, weights, keep)
+        self.states_of_run[-1].append(after)
+        return after
