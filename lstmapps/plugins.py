@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 GROUP = "lstmapps.plugins"
 """The entry-point group in which a distribution announces its `Plugin`."""
 
-OURS = ("handwriting", "speech")
-"""The domains that have a plugin of this project, `lstmapps-<domain>`."""
+OURS = ("handwriting", "speech", "translation", "captioning", "foundations")
+"""The plugins of this project, `lstmapps-<name>`."""
 
 
 @dataclass(frozen=True)
 class Plugin:
     """One domain, announced in one line; importing it must not import torch.
 
-    domain: `module:Class` of its `Domain`.
+    domain: `module:Class` of its `Domain`; of a plugin that has recipes alone, its package.
     core: the versions of lstmapps it works with, `>=0.1,<0.2`.
     settings: arguments of the domain that `predict` takes as options, and what each is, in a few words.
     """
@@ -45,8 +45,11 @@ class Plugin:
         """The import package that the domain lives in; model packages may name classes inside it."""
         return self.domain.partition(":")[0].partition(".")[0]
 
-    def domain_class(self) -> type[Domain]:
+    def domain_class(self) -> type[Domain] | None:
+        """Return the domain, None of a plugin that has recipes alone."""
         module, _, name = self.domain.partition(":")
+        if not name:
+            return None
         found: type[Domain] = getattr(importlib.import_module(module), name)
         return found
 

@@ -32,7 +32,8 @@ def check_plugin(plugin: Plugin, source: str | None = None) -> None:
     """
     _check_light(plugin)
     domain_class = plugin.domain_class()
-    assert issubclass(domain_class, Domain), f"{plugin.domain} is not a lstmapps Domain"
+    if domain_class is not None:
+        assert issubclass(domain_class, Domain), f"{plugin.domain} is not a lstmapps Domain"
     for name, path in plugin.recipes().items():
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
         missing = {"model", "data", "trainer"} - set(recipe)
@@ -41,6 +42,7 @@ def check_plugin(plugin: Plugin, source: str | None = None) -> None:
         model = Model.load(folder)
         assert model.name == name, f"the model in {folder} calls itself {model.name}, not {name}"
     if source is not None:
+        assert domain_class is not None, f"{plugin.name} has no domain that could read {source}"
         _check_domain(domain_class(), source)
 
 

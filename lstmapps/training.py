@@ -84,7 +84,7 @@ def train(
     tolerance: share by which a later package may be worse than the best, see `KeepBest`.
     Raises Interrupted after Ctrl-C, when everything is saved.
     """
-    _claim(output, resume)
+    claim(output, resume)
     task, data, trainer = run.task, run.data, run.trainer
     if run.start is not None and not resume:
         _begin(task, data, run.start)
@@ -198,7 +198,7 @@ def new_output(name: str, folder: Path = Path("runs")) -> Path:
     return candidate
 
 
-def _claim(output: Path, resume: bool) -> None:
+def claim(output: Path, resume: bool) -> None:
     if resume and not (output / CHECKPOINT).exists():
         raise UserError(f"{output} holds no checkpoint; start the run without --resume")
     if not resume and (output / CHECKPOINT).exists():

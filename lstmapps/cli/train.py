@@ -7,6 +7,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lstmapps.report.section import Section
 
 TAKES_OVERRIDES = True
 
@@ -24,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lstmapps.evaluation import conclude
+    from lstmapps.experiment import is_experiment
     from lstmapps.recipe import build, recipe_file
     from lstmapps.report import write_report
     from lstmapps.training import Interrupted, new_output, train
@@ -31,8 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     overrides = arguments.overrides + (["--data.skip_bad=true"] if arguments.skip_bad else [])
     output = arguments.output or new_output(recipe_file(arguments.recipe)[0])
-    made = build(arguments.recipe, overrides, output=output, console=console)
     try:
+        if is_experiment(arguments.recipe):
+            return _experiment(arguments, overrides, output, console)
+        made = build(arguments.recipe, overrides, output=output, console=console)
         trained = train(made, output, resume=arguments.resume, console=console)
     except Interrupted:
         command = shlex.join(["lstmapps", "train", arguments.recipe, "--output", str(output), "--resume", *overrides])
@@ -48,4 +57,25 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         result = {"recipe": made.name, "model": str(trained.package), "report": str(output / "report.html")}
         print(json.dumps(result | {"metrics": evaluation.metrics()}))
+    return 0
+
+
+def _experiment(arguments: argparse.Namespace, overrides: list[str], output: Path, console: Console) -> int:
+    """Run a recipe that leaves no package."""
+    from lstmapps.experiment import build_experiment, run_experiment
+    from lstmapps.report import write_experiment
+
+    made = build_experiment(arguments.recipe, overrides, output=output, console=console)
+    outcome = run_experiment(made, output, resume=arguments.resume)
+    if not made.trainer.is_global_zero:
+        return 0
+    report = output / "report.html"
+    shown: list[Section] = getattr(made.task, "sections", list)()
+    write_experiment(report, made.name, made.card.get("summary", ""), outcome.results, outcome.history, shown)
+    figures = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in outcome.results["test"].items())
+    training = outcome.results["training"]
+    console.print(f"{training['steps']:g} steps in {training['seconds']:.0f} s; test: {figures}", highlight=False)
+    console.print(f"results: {output / 'results.json'}\nreport:  {report}", highlight=False)
+    if arguments.json:
+        print(json.dumps({"recipe": made.name, "report": str(report), **outcome.results}))
     return 0

@@ -32,6 +32,7 @@ from lstmapps.data.samples import (
     merged,
     named,
     pad,
+    stable_hash,
     tolerant,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "read_samples",
     "read_table",
     "seeded",
+    "stable_hash",
     "tolerant",
     "tried",
 ]

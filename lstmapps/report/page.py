@@ -46,8 +46,8 @@ def write_report(
     if disturbed:
         sections = [_disturbed(evaluation, disturbed), *sections]
     groups = evaluation.by_group(group) if group != EACH else {}
-    page = _template().render(
-        style=resources.files("lstmapps.report").joinpath("style.css").read_text(encoding="utf-8"),
+    page = template("page.html").render(
+        style=style(),
         date=date.today().isoformat(),
         model=model,
         training=model.results.get("training"),
@@ -62,20 +62,26 @@ def write_report(
     drawings.mkdir(parents=True, exist_ok=True)
     for drawn in (learning, *(section.drawings for section in sections)):
         for name, drawing in drawn.items():
-            _write(drawings / f"{name}.svg", drawing)
-    _write(path, page)
+            write(drawings / f"{name}.svg", drawing)
+    write(path, page)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """Return a page of this folder, to be rendered."""
     environment = Environment(loader=PackageLoader("lstmapps.report", ""), autoescape=True, trim_blocks=True)
-    return environment.get_template("page.html")
+    return environment.get_template(name)
+
+
+def style() -> str:
+    """Return the style of every page."""
+    return resources.files("lstmapps.report").joinpath("style.css").read_text(encoding="utf-8")
 
 
 def _learning(history: Sequence[dict[str, float]], scores: Sequence[Score]) -> dict[str, str]:

@@ -1,0 +1,80 @@
+"""Episodes of an early task in batches: drawn anew for training, always the same for validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, IterableDataset
+
+from lstmapps.data import stable_hash
+from lstmapps_foundations.problems import Episodes, Problem
+
+
+class EpisodeData(LightningDataModule):
+    """Draws a problem.
+
+    problem: what is trained on. validation, test: others to measure on, such as longer sequences; the same if left out.
+    batch_size: sequences in a batch of training. batches: in an epoch. count: sequences of validation and of test.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        validation: Problem | None = None,
+        test: Problem | None = None,
+        batch_size: int = 64,
+        batches: int = 100,
+        count: int = 500,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(batch_size, batches, count) < 1:
+            raise ValueError("batch_size, batches and count are at least 1")
+        self.problem = problem
+        self.problems = {"validation": validation or problem, "test": test or problem}
+        self.batch_size, self.batches, self.count, self.seed = batch_size, batches, count, seed
+        self.start, self.done = 0, 0  # batches of a resumed epoch that are done, and of the present one
+
+    def train_dataloader(self) -> DataLoader[Episodes]:
+        return DataLoader(_Drawn(self), batch_size=None, generator=torch.Generator())
+
+    def val_dataloader(self) -> DataLoader[Episodes]:
+        return self._fixed("validation")
+
+    def test_dataloader(self) -> DataLoader[Episodes]:
+        return self._fixed("test")
+
+    def _fixed(self, part: str) -> DataLoader[Episodes]:
+        """Draw a part from a seed of its own: every run is measured on the same."""
+        episodes: Any = [self.problems[part].draw(self.count, seeded(part))]
+        return DataLoader(episodes, batch_size=None)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the epoch are done; a checkpoint keeps it."""
+        return {"batches": self.done % self.batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.start = state_dict["batches"]
+
+
+def seeded(text: str) -> torch.Generator:
+    """Return random numbers that follow from a text."""
+    return torch.Generator().manual_seed(stable_hash(text))
+
+
+class _Drawn(IterableDataset[Episodes]):
+    """The batches of an epoch; what is drawn follows from seed, epoch, number and process."""
+
+    def __init__(self, data: EpisodeData) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[Episodes]:
+        data, trainer = self.data, self.data.trainer
+        epoch, rank = (trainer.current_epoch, trainer.global_rank) if trainer else (0, 0)
+        start, data.start = data.start, 0
+        for number in range(start, data.batches):
+            data.done = number + 1
+            yield data.problem.draw(data.batch_size, seeded(f"{data.seed} {epoch} {number} {rank}"))

@@ -1,0 +1,107 @@
+"""Sums of long numbers, parity, and pictures of digits, read one by one."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from lstmapps_foundations.problems.problem import (
+    Episodes,
+    Loss,
+    Problem,
+    check_lengths,
+    last_steps,
+    one_hot,
+    whole_number,
+)
+
+_NOTHING = 10  # the symbol between and behind numbers
+_SIDE = 8
+
+
+class Parity(Problem):
+    """Whether the number of ones among so many bits is odd is to be said at the end (Kalchbrenner et al. 2016)."""
+
+    inputs, outputs = 1, 2
+    loss: Loss = "classes"
+
+    def __init__(self, bits: int = 50) -> None:
+        check_lengths(1, bits)
+        self.bits = bits
+
+    def draw(self, count: int, generator: Generator) -> Episodes:
+        bits = whole_number(generator, 0, 1, count, self.bits)
+        lengths = torch.full((count,), self.bits)
+        counts = last_steps(lengths, self.bits)
+        targets = torch.where(counts, bits.sum(dim=1, keepdim=True) % 2, 0)
+        return Episodes(2.0 * bits.unsqueeze(2) - 1.0, lengths, targets, counts)
+
+
+class Addition(Problem):
+    """Two numbers are read digit by digit, and then their sum is to be said, digit by digit (Kalchbrenner et al. 2016,
+    section 4.2).
+
+    digits: of each number, the first of which may be 0; a sum has one more.
+    """
+
+    inputs, outputs = 11, 10
+    loss: Loss = "classes"
+
+    def __init__(self, digits: int = 15) -> None:
+        check_lengths(1, digits, most=1_000)
+        self.digits = digits
+
+    def draw(self, count: int, generator: Generator) -> Episodes:
+        a, b = (whole_number(generator, 0, 9, count, self.digits) for _ in range(2))
+        result, carry = [], torch.zeros(count, dtype=torch.long)
+        for place in reversed(range(self.digits)):
+            total = a[:, place] + b[:, place] + carry
+            result.append(total % 10)
+            carry = total // 10
+        sums = torch.stack([carry, *reversed(result)], dim=1)
+        gap = torch.full((count, 1), _NOTHING)
+        symbols = torch.cat([gap, a, gap, b, gap.expand(-1, self.digits + 2)], dim=1)
+        begin = symbols.shape[1] - sums.shape[1]
+        targets = torch.cat([torch.zeros(count, begin, dtype=torch.long), sums], dim=1)
+        counts = (torch.arange(symbols.shape[1]) >= begin).expand(count, -1)
+        return Episodes(one_hot(symbols, 11), torch.full((count,), symbols.shape[1]), targets, counts)
+
+
+class Pixels(Problem):
+    """Which digit a picture shows is to be said after all of its 64 pixels, read row by row.
+
+    The pictures are optdigits (Alpaydin & Kaynak 1998, in scikit-learn); every sixth is of the test part, the one after
+    it of the validation part.
+    """
+
+    inputs, outputs = 1, 10
+    loss: Loss = "classes"
+
+    def __init__(self, part: Literal["train", "validation", "test"] = "train") -> None:
+        if part not in ("train", "validation", "test"):
+            raise ValueError(f"a part is train, validation or test, not {part!r}")
+        self.part = part
+
+    def draw(self, count: int, generator: Generator) -> Episodes:
+        pictures, labels = _pictures()
+        place = {"test": (0,), "validation": (1,), "train": (2, 3, 4, 5)}[self.part]
+        own = [number for number in range(len(labels)) if number % 6 in place]
+        if self.part == "train":
+            chosen = torch.tensor(own)[torch.randint(len(own), (count,), generator=generator)]
+        else:
+            chosen = torch.tensor(own[:count])
+        x = pictures[chosen].flatten(1).unsqueeze(2)
+        lengths = torch.full((len(chosen),), _SIDE * _SIDE)
+        counts = last_steps(lengths, _SIDE * _SIDE)
+        return Episodes(x, lengths, torch.where(counts, labels[chosen].unsqueeze(1), 0), counts)
+
+
+@cache
+def _pictures() -> tuple[Tensor, Tensor]:
+    from sklearn.datasets import load_digits  # takes a second to import
+
+    data = load_digits()
+    return torch.tensor(data.images, dtype=torch.float32) / 8.0 - 1.0, torch.tensor(data.target, dtype=torch.long)

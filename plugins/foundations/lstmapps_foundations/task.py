@@ -1,0 +1,103 @@
+"""Training a recurrent layer on an early task, by any learning rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lstmapps.learning import LearntBy
+from lstmapps.nn import GridLSTM, RecurrentLayer
+from lstmapps.scores import SCORES
+from lstmapps.tasks.optimisation import Optimisation
+from lstmapps_foundations.problems import Episodes, Problem
+
+
+class StepTask(LightningModule):
+    """Trains `layer`, and a linear readout of what it gives at each step.
+
+    problem: what is learnt; a recipe takes it from its data. rule: by which the layer learns, one of
+    `lstmapps.learning.RULES`. horizon: of TBPTT. solved: training stops once so many percent of the validation
+    sequences are right.
+    Raises ValueError if the layer does not read what the problem gives.
+    """
+
+    def __init__(
+        self,
+        layer: RecurrentLayer | GridLSTM,
+        problem: Problem,
+        rule: str = "BPTT",
+        horizon: int = 100,
+        optimisation: Optimisation = Optimisation(learning_rate=0.01, weight_decay=0.0, schedule="constant"),
+        solved: float = 100.0,
+    ) -> None:
+        super().__init__()
+        size = layer.stack.input_size if isinstance(layer, RecurrentLayer) else layer.input_size
+        width = layer.stack.output_size if isinstance(layer, RecurrentLayer) else layer.output_size
+        if size != problem.inputs:
+            raise ValueError(f"the layer reads {size} features, and {type(problem).__name__} gives {problem.inputs}")
+        if isinstance(layer, RecurrentLayer):
+            self.layer: nn.Module = LearntBy(layer, rule, horizon)
+        elif rule != "BPTT":
+            raise ValueError(f"{type(layer).__name__} learns by BPTT, not {rule}")
+        else:
+            self.layer = layer
+        self.readout = nn.Linear(width, problem.outputs)
+        self.problem, self.optimisation, self.solved = problem, optimisation, solved
+
+    @property
+    def network(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"layer": self.layer, "readout": self.readout})
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return what is said of each step, y (batch, time, outputs)."""
+        y, _ = self.layer(x, lengths)
+        said: Tensor = self.readout(y)
+        return said
+
+    def training_step(self, batch: Episodes, batch_idx: int) -> Tensor:
+        loss = loss_of(self.problem, self(batch.x, batch.lengths), batch)
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.x))
+        return loss
+
+    def validation_step(self, batch: Episodes, batch_idx: int) -> None:
+        self._measure("validation", batch)
+
+    def test_step(self, batch: Episodes, batch_idx: int) -> None:
+        self._measure("test", batch)
+
+    def _measure(self, part: str, batch: Episodes) -> None:
+        problem = self.trainer.datamodule.problems[part]  # type: ignore[attr-defined]
+        y = self(batch.x, batch.lengths)
+        self.log(f"{part}_loss", loss_of(problem, y, batch), batch_size=len(batch.x))
+        right = 100.0 * problem.right(y, batch).float().mean()
+        self.log(f"{part}_right", right, prog_bar=True, batch_size=len(batch.x))
+        if part == "test":
+            further = problem.examine(self._say, torch.Generator().manual_seed(3))
+            self.log_dict({f"test_{name}": value for name, value in further.items()}, batch_size=len(batch.x))
+
+    def _say(self, episodes: Episodes) -> Tensor:
+        there = episodes.to(self.device)
+        said: Tensor = self(there.x, there.lengths).cpu()
+        return said
+
+    def on_validation_epoch_end(self) -> None:
+        if float(self.trainer.callback_metrics["validation_right"]) >= self.solved and not self.trainer.sanity_checking:
+            self.trainer.should_stop = True
+
+    def configure_optimizers(self) -> Any:
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimisation.configure([self.layer, self.readout], steps, SCORES["exact"])
+
+
+def loss_of(problem: Problem, y: Tensor, episodes: Episodes) -> Tensor:
+    """Return the mean loss of the steps of which something is to be said."""
+    said, targets = y[episodes.counts], episodes.targets[episodes.counts]
+    if problem.loss == "classes":
+        return functional.cross_entropy(said, targets)
+    if problem.loss == "chances":
+        return functional.binary_cross_entropy_with_logits(said, targets)
+    return functional.mse_loss(said, targets)

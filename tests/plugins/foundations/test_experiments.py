@@ -1,0 +1,110 @@
+"""An early task is trained, told of, stopped and continued."""
+
+import json
+import re
+
+import pytest
+import torch
+from lstmapps_foundations.data import EpisodeData
+from lstmapps_foundations.problems import Counting, Parity
+from lstmapps_foundations.task import StepTask
+
+from lstmapps.cli.main import main
+from lstmapps.nn import GRU, LSTM, GridLSTM
+from lstmapps.plugins import installed
+
+RECIPES = sorted(installed()[0]["foundations"].recipes())
+SMALL = [
+    "--data.init_args.batches=2",
+    "--data.init_args.count=10",
+    "--trainer.max_epochs=2",
+    "--trainer.accelerator=cpu",
+]
+
+
+def train(capsys, recipe, output, *overrides):
+    code = main(["train", recipe, "--output", str(output), "--json", *SMALL, *overrides])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return json.loads(printed.out.strip().split("\n")[-1])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_trains_measures_and_reports(capsys, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("lstmapps_foundations.problems.reber._LONG", 50)
+    result = train(capsys, recipe, tmp_path / "run")
+    assert 0.0 <= result["test"]["right"] <= 100.0
+    assert result["training"]["steps"] <= 4
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["test"] == result["test"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert recipe in page
+    assert page.count("<svg") == 2
+    assert sorted(path.name for path in (tmp_path / "run" / "report-drawings").iterdir()) == ["loss.svg", "right.svg"]
+
+
+def test_a_run_continues_as_if_it_had_not_stopped(capsys, tmp_path):
+    steady = [f"--model.init_args.optimisation.{setting}" for setting in ("schedule=constant", "warmup=0")]
+    recipe, more = "foundations/reber", ["--trainer.max_epochs=4", "--data.init_args.batches=3", *steady]
+    train(capsys, recipe, tmp_path / "whole", *more)
+    train(capsys, recipe, tmp_path / "part", *more, "--trainer.max_epochs=2")
+    train(capsys, recipe, tmp_path / "part", *more, "--resume")
+    whole, part = (torch.load(tmp_path / run / "checkpoint.ckpt", weights_only=True) for run in ("whole", "part"))
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, part["state_dict"][name]), name
+
+
+def test_batches_follow_from_seed_epoch_and_number():
+    data = EpisodeData(Counting(), batch_size=3, batches=4, seed=1)
+    batches = [batch.x for batch in data.train_dataloader()]
+    again = [batch.x for batch in data.train_dataloader()]
+    assert all(torch.equal(a, b) for a, b in zip(batches, again, strict=True))
+    data.load_state_dict({"batches": 3})
+    (rest,) = data.train_dataloader()
+    assert torch.equal(rest.x, batches[3])
+    other = EpisodeData(Counting(), batch_size=3, batches=4, seed=2)
+    assert not all(a.shape == b.x.shape for a, b in zip(batches, other.train_dataloader(), strict=True))
+    (one,), (same,) = data.val_dataloader(), other.val_dataloader()
+    assert torch.equal(one.x, same.x)
+
+
+def test_a_run_stops_once_its_task_is_solved(capsys, tmp_path):
+    result = train(
+        capsys, "foundations/parity", tmp_path / "run", "--model.init_args.solved=1", "--trainer.max_epochs=9"
+    )
+    assert result["training"]["steps"] == 2
+
+
+def test_a_recipe_chooses_its_rule_by_name(capsys, tmp_path):
+    result = train(capsys, "foundations/reber", tmp_path / "run", "--model.init_args.rule=1997 online")
+    assert result["test"]["loss"] > 0
+    overrides = ["--model.init_args.rule=magic", *SMALL]
+    assert main(["train", "foundations/reber", "--output", str(tmp_path / "x"), *overrides]) == 1
+    assert "no learning rule" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("layer", "settings", "message"),
+    [
+        (lambda: LSTM(2, 4), {}, "reads 2 features, and Parity gives 1"),
+        (lambda: GRU(1, 4), {"rule": "1997"}, "cannot train GRUCell"),
+        (lambda: GridLSTM(1, 4, 2), {"rule": "RTRL"}, "GridLSTM learns by BPTT"),
+    ],
+)
+def test_a_layer_that_does_not_fit_is_named(layer, settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        StepTask(layer(), Parity(5), **settings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("--data.init_args.problem.init_args.length=0", "lengths of 0"),
+        ("--data.init_args.batch_size=0", "at least 1"),
+        ("--data.init_args.colour=red", "colour"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(capsys, tmp_path, setting, message):
+    assert main(["train", "foundations/adding", "--output", str(tmp_path / "x"), *SMALL, setting]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
