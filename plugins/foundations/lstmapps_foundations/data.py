@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lstmapps.data import stable_hash
 from lstmapps_foundations.problems import Episodes, Problem
@@ -39,7 +39,7 @@ class EpisodeData(LightningDataModule):
         self.start, self.done = 0, 0  # batches of a resumed epoch that are done, and of the present one
 
     def train_dataloader(self) -> DataLoader[Episodes]:
-        return DataLoader(_Drawn(self), batch_size=None, generator=torch.Generator())
+        return DataLoader(_Drawn(self), sampler=_Numbers(self), batch_size=None, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[Episodes]:
         return self._fixed("validation")
@@ -65,16 +65,32 @@ def seeded(text: str) -> torch.Generator:
     return torch.Generator().manual_seed(stable_hash(text))
 
 
-class _Drawn(IterableDataset[Episodes]):
-    """The batches of an epoch; what is drawn follows from seed, epoch, number and process."""
+class _Numbers(Sampler[tuple[int, int]]):
+    """The epoch and the number of each batch; Lightning tells the epoch."""
+
+    def __init__(self, data: EpisodeData) -> None:
+        self.data, self.epoch = data, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        start, self.data.start = self.data.start, 0
+        for number in range(start, self.data.batches):
+            self.data.done = number + 1
+            yield self.epoch, number
+
+    def __len__(self) -> int:
+        return self.data.batches
+
+
+class _Drawn(Dataset[Episodes]):
+    """What is drawn follows from seed, epoch, number and process."""
 
     def __init__(self, data: EpisodeData) -> None:
         self.data = data
 
-    def __iter__(self) -> Iterator[Episodes]:
-        data, trainer = self.data, self.data.trainer
-        epoch, rank = (trainer.current_epoch, trainer.global_rank) if trainer else (0, 0)
-        start, data.start = data.start, 0
-        for number in range(start, data.batches):
-            data.done = number + 1
-            yield data.problem.draw(data.batch_size, seeded(f"{data.seed} {epoch} {number} {rank}"))
+    def __getitem__(self, key: tuple[int, int]) -> Episodes:
+        data, rank = self.data, self.data.trainer.global_rank if self.data.trainer else 0
+        epoch, number = key
+        return data.problem.draw(data.batch_size, seeded(f"{data.seed} {epoch} {number} {rank}"))
