@@ -54,7 +54,7 @@ def test_commands_exist(page):
 def test_every_public_name_is_in_the_reference():
     page = (ROOT / "docs" / "reference.md").read_text()
     listed = [pkgutil.resolve_name(name) for name in re.findall(r"^::: (\S+)", page, re.MULTILINE)]
-    rooms = ("nn", "ctc", "data", "text", "scores", "tasks", "training")
+    rooms = ("nn", "ctc", "data", "text", "scores", "tasks", "training", "learning")
     for name in ("lstmapps", *(f"lstmapps.{room}" for room in rooms)):
         module = importlib.import_module(name)
         for public in module.__all__:
