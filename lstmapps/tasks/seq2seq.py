@@ -155,7 +155,10 @@ class Seq2SeqTask(LightningModule):
         return loss / total
 
     def _rewarded(self, batch: Batch, memory: Tensor, lengths: Tensor, rewards: Rewards) -> Tensor:
-        """Return the loss whose gradient raises the expected reward, (5) to (8) of Rennie et al. 2017."""
+        """Return the loss whose gradient raises the expected reward, (5) to (8) of Rennie et al. 2017.
+
+        The decoder drops nothing meanwhile: what is learnt from is what drew.
+        """
         decoder, vocabulary = self.network.decoder.eval(), self.validation.vocabulary
         index = torch.arange(len(lengths), device=lengths.device).repeat_interleave(rewards.draws)
         memory, lengths = memory[index], lengths[index]
@@ -166,7 +169,6 @@ class Seq2SeqTask(LightningModule):
         ]
         drawing = Search(sample=True, longest=LONGEST)
         found = search(decoder, memory.detach(), lengths, drawing, None, seeds, vocabulary.never_written)
-        decoder.train()
         drawn = [row[0].symbols for row in found]
         advantage, reward = rewards(batch.samples, [self.validation.text(each) for each in drawn])
         symbols = [torch.tensor((*each, BLANK), device=memory.device) for each in drawn]
@@ -182,6 +184,7 @@ class Seq2SeqTask(LightningModule):
             logits[:, vocabulary.never_written] = float("-inf")
             losses = functional.cross_entropy(logits, targets[real], reduction="none")
             loss = loss + (losses * weights[part].unsqueeze(1).expand(real.shape)[real]).sum()
+        decoder.train()
         self.log("train_reward", reward, prog_bar=True, batch_size=len(batch.lengths), sync_dist=True)
         loss = loss / mean_over_processes(self, written.sum())
         self.log("train_loss", loss.detach(), batch_size=len(batch.lengths), sync_dist=True)

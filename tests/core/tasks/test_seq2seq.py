@@ -16,10 +16,10 @@ from lstmapps.text import Vocabulary
 LETTERS = Vocabulary(list("abcdef"))
 
 
-def task(**settings):
+def task(dropout=0.0, **settings):
     torch.manual_seed(0)
     encoder = ConvRecurrentEncoder(8, [], 8, 1)
-    made = Seq2SeqTask(encoder, DecoderSettings(8, 16), LETTERS, LETTERS, scores=["exact"], **settings)
+    made = Seq2SeqTask(encoder, DecoderSettings(8, 16, dropout=dropout), LETTERS, LETTERS, scores=["exact"], **settings)
     made.trainer = types.SimpleNamespace(world_size=1, global_step=5, estimated_stepping_batches=10)
     made.log = lambda *_, **__: None
     made.lr_schedulers = list
@@ -135,6 +135,14 @@ def test_training_for_a_reward_raises_it():
         made.train().training_step(given, 0).backward()
         optimiser.step()
     assert sum(rewards[-5:]) > 1.2 * sum(rewards[:5])
+
+
+def test_a_reward_is_learnt_from_what_drew_with_nothing_dropped():
+    made, given = task(dropout=0.5, reward="chrf"), batch(TEXTS)
+    made.rewards.know(given.samples)
+    losses = [made.train().training_step(given, 0) for _ in range(2)]
+    assert torch.equal(*losses)
+    assert made.network.decoder.training
 
 
 def test_stages_of_the_frontend_thaw_one_after_another():
