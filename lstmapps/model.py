@@ -112,12 +112,16 @@ class Model:
         """What the model is measured by; the first decides."""
         return scores_named(self.config["scores"])
 
-    def save(self, folder: str | Path) -> None:
-        """Write the model as a package, whole or not at all; raises UserError for one with weights of eight bits."""
+    def save(self, folder: str | Path, *, small: bool = False) -> None:
+        """Write the model as a package, whole or not at all; raises UserError for one that runs in eight bits.
+
+        small: matrices are kept in eight bits instead of sixteen, and so they stay when the package is written again.
+        """
         if getattr(self.network, "quantised", False):
             raise UserError(f"{self.name} has weights of eight bits, which are not kept; load it without int8")
         weights = {name: value.cpu() for name, value in weights_of(self.network).items()}
-        packages.write(replace(self.package, weights=weights), Path(folder))
+        config = self.config | ({"weights": packages.EIGHT_BITS} if small else {})
+        packages.write(replace(self.package, config=config, weights=weights), Path(folder))
 
     def predict(
         self,

@@ -42,6 +42,9 @@ _OPENING = (
     yaml.BlockMappingStartToken,
 )
 _CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+EIGHT_BITS = "int8"
+_SCALE = "/scale"  # behind the name of a matrix of eight bits: what each of its rows is multiplied by
+_SMALL = 4096  # elements of a matrix that is not worth it
 LANGUAGE_MODEL = "language_model.arpa.gz"
 VOCABULARY, SOURCE_VOCABULARY = "vocabulary.json", "source_vocabulary.json"
 FILES = (
@@ -62,7 +65,7 @@ FILES = (
 class Package:
     """A package in memory: what stands in its files.
 
-    config: `name`, `recipe`, `domain`, `network`, `normalisation`, `scores`, `decoder`, `confidence`.
+    config: `name`, `recipe`, `domain`, `network`, `normalisation`, `scores`, `decoder`, `confidence`, `weights`.
     results: scores by part, and what the model was trained on.
     language_model: an ARPA file; `decoder.language_model` tells how it is used.
     source_vocabulary: what is read of inputs that are texts, unless it is the vocabulary that is written.
@@ -128,7 +131,9 @@ def read(folder: Path) -> Package:
 
 
 def write(package: Package, folder: Path) -> None:
-    """Write a package whole or not at all, in the place of any that lies there; weights in half precision.
+    """Write a package whole or not at all, in the place of any that lies there.
+
+    Weights are kept in half precision, or, where the configuration says so (`weights: int8`), matrices in eight bits.
 
     Raises UserError if it cannot be written, and ValueError for results that would not be read again.
     """
@@ -143,8 +148,7 @@ def write(package: Package, folder: Path) -> None:
         _write_text(
             partial / "config.yaml", yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
         )
-        half = {name: _halved(value).contiguous() for name, value in package.weights.items()}
-        (partial / WEIGHTS).write_bytes(save(half))
+        (partial / WEIGHTS).write_bytes(save(_shrunk(package.weights, config.get("weights") == EIGHT_BITS)))
         package.vocabulary.save(partial / VOCABULARY)
         if package.source_vocabulary is not None:
             package.source_vocabulary.save(partial / SOURCE_VOCABULARY)
@@ -255,6 +259,8 @@ def _check_kinds(config: dict[str, Any], path: Path) -> None:
     for key in ("domain", "network", "normalisation", "decoder", "confidence", "card", "training"):
         if not isinstance(config.get(key, {}), dict):
             raise UserError(f"{path}: {key!r} is no mapping; copy the package again")
+    if config.get("weights", EIGHT_BITS) != EIGHT_BITS:
+        raise UserError(f"{path}: 'weights' is not {EIGHT_BITS!r}; update lstmapps, or copy the package again")
     for key in ("name", "recipe"):
         if not isinstance(config.get(key, ""), str) or config.get(key, "") != escaped(config.get(key, "")):
             raise UserError(f"{path}: {key!r} is no name; copy the package again")
@@ -328,10 +334,13 @@ def _refuse_links(folder: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        kept = load_file(path)
+        scales = {name.removesuffix(_SCALE): value for name, value in kept.items() if name.endswith(_SCALE)}
+        weights = {name: value for name, value in kept.items() if not name.endswith(_SCALE)}
+        return weights | {name: weights[name].float() * scale.unsqueeze(1) for name, scale in scales.items()}
     except FileNotFoundError:
         raise UserError(f"{path} is missing; the model package is incomplete, copy it again") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
         raise UserError(f"{path} is damaged or not safetensors ({error}); copy the package again") from None
 
 
@@ -357,8 +366,17 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-def _halved(value: Tensor) -> Tensor:
-    return value.to(torch.float16) if value.is_floating_point() else value
+def _shrunk(weights: dict[str, Tensor], eight_bits: bool) -> dict[str, Tensor]:
+    """Return weights as they are kept; a matrix of eight bits goes with the largest of each row over 127."""
+    kept = {}
+    for name, value in weights.items():
+        if eight_bits and value.is_floating_point() and value.dim() == 2 and value.numel() >= _SMALL:
+            scale = (value.float().abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+            kept[name] = (value.float() / scale.unsqueeze(1)).round().to(torch.int8)
+            kept[name + _SCALE] = scale
+        else:
+            kept[name] = (value.to(torch.float16) if value.is_floating_point() else value).contiguous()
+    return kept
 
 
 def _write_text(path: Path, text: str) -> None:

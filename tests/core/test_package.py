@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import lstmapps
 from lstmapps import package, recipe
+from lstmapps.building import WEIGHTS
 from lstmapps.errors import UserError
 from lstmapps.language_model import ArpaFile, estimate, parse_arpa, write_arpa
 from lstmapps.model import Model
@@ -49,6 +50,30 @@ def test_a_saved_model_predicts_the_same(folder, lines, tmp_path):
     again = lstmapps.load(str(tmp_path / "copy"), device="cpu")
     table = str(lines / "train.tsv")
     assert list(model.predict([table])) == list(again.predict([table]))
+
+
+def test_matrices_may_be_kept_in_eight_bits(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "_SMALL", 8)
+    exact = Model.load(folder)
+    exact.save(tmp_path / "small", small=True)
+    kept = load_file(tmp_path / "small" / WEIGHTS)
+    matrices = [name for name, value in kept.items() if name + "/scale" in kept]
+    assert matrices
+    assert {kept[name].dtype for name in matrices} == {torch.int8}
+    small = Model.load(tmp_path / "small")
+    for name, value in exact.network.state_dict().items():
+        near = small.network.state_dict()[name]
+        step = value.abs().amax(dim=1, keepdim=True) / 127 if value.dim() == 2 else torch.tensor(1e-3)
+        assert bool(((near - value).abs() <= 0.51 * step).all()), name
+    small.save(tmp_path / "again")
+    assert (tmp_path / "again" / WEIGHTS).stat().st_size == (tmp_path / "small" / WEIGHTS).stat().st_size
+    again = Model.load(tmp_path / "again").network.state_dict()
+    for name, value in small.network.state_dict().items():
+        torch.testing.assert_close(again[name], value)
+    save_file({name: value for name, value in kept.items() if name not in matrices}, tmp_path / "spoilt")
+    (tmp_path / "spoilt").replace(tmp_path / "small" / WEIGHTS)
+    with pytest.raises(UserError, match="damaged"):
+        Model.load(tmp_path / "small")
 
 
 def test_a_package_has_its_files_and_nothing_else(folder):
