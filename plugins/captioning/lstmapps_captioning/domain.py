@@ -25,6 +25,7 @@ from lstmapps_captioning.shapes import Scene
 
 _SMALLEST = 8  # pixels; anything less shows nothing
 _MOST_PIXELS = 178_956_970  # Pillow's own limit
+_COARSE, _CONTRAST = (8, 8), 10  # cells that differ by less, of 255, show nothing; what is finer is noise
 
 
 class Captioning(Domain):
@@ -59,7 +60,10 @@ class Captioning(Domain):
         return replace(sample, size=self.size)
 
     def load(self, sample: Sample) -> Tensor:
-        return self._tensor(self.open(sample))
+        picture = self.open(sample)
+        if _is_blank(picture):
+            raise UserError(f"{sample.id} shows one colour and nothing else; there is nothing to describe")
+        return self._tensor(picture)
 
     def open(self, sample: Sample) -> Image.Image:
         """Return the picture of a sample in colours, upright, of its own size or somewhat less."""
@@ -103,3 +107,9 @@ class Captioning(Domain):
         shown.thumbnail((self.size, self.size))
         shown.save(buffer, "PNG", optimize=True)
         return buffer.getvalue()
+
+
+def _is_blank(picture: Image.Image) -> bool:
+    """Tell whether a picture is of one colour, but for noise."""
+    cells = np.asarray(picture.resize(_COARSE, Image.Resampling.BOX), dtype=np.float32)
+    return float((cells.max(axis=(0, 1)) - cells.min(axis=(0, 1))).max()) < _CONTRAST
