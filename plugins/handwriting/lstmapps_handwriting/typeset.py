@@ -20,6 +20,7 @@ _ROWS = 80  # of a line
 _LOWEST, _HIGHEST = 13.0, 24.0  # pixels of a small letter
 _WIDEST = 3_000  # columns that a line has at most
 _FONTS = {".ttf", ".otf"}
+_TRIES = 100  # to find words that make a text of the length that is asked for
 _UNKNOWN = "\U0010fffe"  # no font has this symbol: what is drawn for it is drawn for all that it lacks
 
 
@@ -27,7 +28,7 @@ class TypesetLines(Source):
     """Lines of `shortest` to `longest` characters, cut between words out of texts, each in a font drawn by chance.
 
     Words stand unevenly, in pencil or in ink, on paper that is plain, ruled or squared. A font that lacks a character
-    of a line does not write it.
+    of a line does not write it; a line that no font can write, or that is too wide, is left out.
 
     fonts: a folder of TrueType or OpenType fonts. texts: a file of texts in UTF-8, read as one. Both may begin with a
     variable, as in `$LSTMAPPS_DATA/french/fonts`.
@@ -50,18 +51,22 @@ class TypesetLines(Source):
             with seeded(self.seed * 1_000_003 + number):
                 text = self._text(words)
                 able = [font for font in fonts if _writes(font, text)]
-                if able:
-                    yield Sample(f"typeset {number}", _line(text, _any(able)), text)
+                line = _line(text, _any(able)) if able else None
+            if line is not None:
+                yield Sample(f"typeset {number}", line, text)
 
     def _text(self, words: list[str]) -> str:
-        """Return some words that follow each other, a few in capitals."""
-        length = between(self.shortest, self.longest + 1)
-        place = int(torch.randint(len(words), ()))
-        text = words[place]
-        while len(text) + 1 + len(words[(place + 1) % len(words)]) <= length:
-            place = (place + 1) % len(words)
-            text = f"{text} {words[place]}"
-        text = text[: self.longest]
+        """Return some words that follow each other, a few in capitals; too short a text only if there is no other."""
+        text = ""
+        for _ in range(_TRIES):
+            length = between(self.shortest, self.longest + 1)
+            place = int(torch.randint(len(words), ()))
+            text = words[place]
+            while len(text) + 1 + len(words[(place + 1) % len(words)]) <= length:
+                place = (place + 1) % len(words)
+                text = f"{text} {words[place]}"
+            if self.shortest <= len(text) <= self.longest:
+                break
         return text.upper() if chance(0.05) else text
 
 
@@ -69,9 +74,11 @@ def _path(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser()
 
 
-def _line(text: str, path: Path) -> np.ndarray:
-    """Return a picture (rows, columns) of a text in a font, 0 for black to 255 for white."""
+def _line(text: str, path: Path) -> np.ndarray | None:
+    """Return a picture (rows, columns) of a text in a font, 0 for black to 255 for white; None if it is too wide."""
     ink = _written(text, _font(path, between(_LOWEST, _HIGHEST)))
+    if ink is None:
+        return None
     dark = between(0.15, 0.95)  # pencil is pale, and leaves grains of the paper white
     if dark < 0.6:
         ink = ink * (1 - between(0.0, 0.8) * torch.rand(ink.shape))
@@ -90,7 +97,7 @@ def _font(path: Path, height: float) -> ImageFont.FreeTypeFont:
     return font.font_variant(size=round(100 * height / max(1.0, bottom - top)))
 
 
-def _written(text: str, font: ImageFont.FreeTypeFont) -> Tensor:
+def _written(text: str, font: ImageFont.FreeTypeFont) -> Tensor | None:
     """Return the ink (columns, rows) of words, each a little higher or lower, larger or smaller than the one before."""
     picture = Image.new("L", (_WIDEST, _ROWS), 0)
     draw = ImageDraw.Draw(picture)
@@ -103,7 +110,9 @@ def _written(text: str, font: ImageFont.FreeTypeFont) -> Tensor:
         draw.text((x, base + between(-2.0, 2.0)), word, fill=255, font=font, anchor="ls", stroke_width=stroke)
         width = font.getlength(word) + space * between(0.7, 1.4)
         x, base = x + width, base + drift * width
-    columns = min(_WIDEST, max(8, round(x - space / 2 + between(2.0, 30.0))))
+    columns = max(8, round(x - space / 2 + between(2.0, 30.0)))
+    if columns > _WIDEST:
+        return None
     return torch.from_numpy(np.asarray(picture)[:, :columns].T.copy()).float() / 255
 
 

@@ -26,7 +26,8 @@ def test_lines_are_cut_between_words_and_as_long_as_is_said(folder):
     text = " ".join(words).lower()
     found = lines(folder, shortest=10, longest=25)
     assert len(found) == 12
-    assert all(sample.text.lower() in text and len(sample.text) <= 25 for sample in found)
+    assert all(f" {sample.text.lower()} " in f" {text} " for sample in found)
+    assert all(10 <= len(sample.text) <= 25 for sample in found)
     assert len({sample.text for sample in found}) > 6
 
 
@@ -48,6 +49,13 @@ def test_longer_texts_are_wider_and_all_of_them_hold_ink(folder):
 def test_a_font_does_not_write_what_it_lacks(folder):
     (folder / "texts.txt").write_text("ab 漢字 cd", "utf-8")
     assert {sample.text.lower() for sample in lines(folder, 20, shortest=1, longest=2)} <= {"ab", "cd"}
+
+
+def test_what_would_not_fit_a_picture_is_left_out(folder):
+    (folder / "texts.txt").write_text("extraordinarily " * 50, "utf-8")
+    found = lines(folder, 20, shortest=10, longest=400)
+    assert 0 < len(found) < 20
+    assert all(sample.source.shape[1] < 3000 for sample in found)
 
 
 def test_places_may_be_named_by_variables(folder, monkeypatch):
