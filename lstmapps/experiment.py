@@ -17,8 +17,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from lstmapps.errors import UserError
-from lstmapps.recipe import RecipeParser, recipe_file, settings_refused
+from lstmapps.recipe import RecipeParser, recipe_file, seed_of, settings_refused
 from lstmapps.tasks.callbacks import ExactResume, History
 from lstmapps.training import CHECKPOINT, TRAINER_DEFAULTS, claim, progress, quieten
 
@@ -34,7 +33,7 @@ class ExperimentCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--card", type=dict[str, Any], default={}, help="what is said of the recipe")
         parser.link_arguments("data.problem", "model.init_args.problem", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=seed_of)
 
 
 @dataclass
@@ -100,8 +99,6 @@ def run_experiment(experiment: Experiment, output: Path, *, resume: bool) -> Out
     callbacks += [history, ExactResume(output / CHECKPOINT)]
     trainer.fit(experiment.task, experiment.data, ckpt_path=str(output / CHECKPOINT) if resume else None)
     rows = history.rows
-    if not rows:
-        raise UserError(f"{output} is done already; choose another --output, or more --trainer.max_epochs")
     last = next((row for row in reversed(rows) if any(key.startswith("validation_") for key in row)), {})
     tested = trainer.test(experiment.task, experiment.data, verbose=False)[0]
     results = {

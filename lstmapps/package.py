@@ -372,7 +372,7 @@ def _shrunk(weights: dict[str, Tensor], eight_bits: bool) -> dict[str, Tensor]:
     for name, value in weights.items():
         if eight_bits and value.is_floating_point() and value.dim() == 2 and value.numel() >= _SMALL:
             scale = (value.float().abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
-            kept[name] = (value.float() / scale.unsqueeze(1)).round().to(torch.int8)
+            kept[name] = (value.float() / scale.unsqueeze(1)).round().to(torch.int8).contiguous()
             kept[name + _SCALE] = scale
         else:
             kept[name] = (value.to(torch.float16) if value.is_floating_point() else value).contiguous()

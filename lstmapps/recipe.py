@@ -48,7 +48,12 @@ class RecipeCLI(LightningCLI):
         parser.link_arguments("data.vocabulary", "model.init_args.vocabulary", apply_on="instantiate")
         parser.link_arguments("data.source_vocabulary", "model.init_args.source_vocabulary", apply_on="instantiate")
         parser.link_arguments("data.normalisation", "model.init_args.normalisation")
-        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=seed_of)
+
+
+def seed_of(seed_everything: bool | int | None) -> int:
+    """Return the seed of the data: that of everything, or 0 where none is fixed."""
+    return 0 if seed_everything is None or isinstance(seed_everything, bool) else seed_everything
 
 
 def recipe_file(name: str) -> tuple[str, Path]:

@@ -13,6 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from lstmapps.learning.rules import LearntBy
 from lstmapps.nn import RecurrentLayer
 from lstmapps.nn.cells import Cell, State, Weights
 
@@ -26,13 +27,30 @@ class CarriedState(Callback):
     """
 
     def __init__(self) -> None:
-        self._states: dict[RecurrentLayer, tuple[Tensor, ...]] = {}
+        self._states: dict[nn.Module, tuple[Tensor, ...]] = {}
         self._handles: list[RemovableHandle] = []
+        self._names: dict[str, RecurrentLayer | LearntBy] = {}
+        self._restored: dict[str, tuple[Tensor, ...]] = {}
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._names = recurrent_layers(pl_module)
+        for name, layer in self._names.items():
+            if _recurrent(layer).stack.directions > 1:
+                raise ValueError(f"{name} has a backward direction, which cannot begin where a batch ended")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._states.clear()
 
+    def state_dict(self) -> dict[str, Any]:
+        return {name: self._states[layer] for name, layer in self._names.items() if layer in self._states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._restored = state_dict
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        for name, state in self._restored.items():
+            self._states[self._names[name]] = tuple(part.to(pl_module.device) for part in state)
+        self._restored = {}
         begins = getattr(batch, "begins", None)
         if begins is not None:
             stays = ~torch.as_tensor(begins, dtype=torch.bool)
@@ -50,13 +68,12 @@ class CarriedState(Callback):
 
     def _give(self, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = named.get("state", args[2] if len(args) > 2 else None)
-        held = self._states.get(layer) if isinstance(layer, RecurrentLayer) else None
+        held = self._states.get(layer)
         if given is not None or held is None or held[0].shape[1] != len(args[0]):
             return None
         return args[:2], {**named, "state": held if len(held) > 1 else held[0]}
 
     def _keep(self, layer: nn.Module, args: Any, result: tuple[Tensor, Any]) -> None:
-        assert isinstance(layer, RecurrentLayer)
         state = result[1] if isinstance(result[1], tuple) else (result[1],)
         self._states[layer] = tuple(part.detach() for part in state)
 
@@ -94,7 +111,8 @@ class WatchGates(Callback):
         if trainer.global_step % self.every == 0:
             self._seen = ({}, {})
             for name, layer in recurrent_layers(pl_module).items():
-                self._handles.append(layer.register_forward_pre_hook(partial(self._look, name)))
+                look = partial(self._look, name)
+                self._handles.append(layer.register_forward_pre_hook(look, with_kwargs=True))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if not self._handles:
@@ -108,29 +126,27 @@ class WatchGates(Callback):
                 pl_module.log(f"gate/{name}/{what}", value)
 
     @torch.no_grad()
-    def _look(self, name: str, layer: nn.Module, args: tuple[Any, ...]) -> None:
-        assert isinstance(layer, RecurrentLayer)
-        gates, states = gate_statistics(layer, *args[:2])
+    def _look(self, name: str, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        gates, states = gate_statistics(_recurrent(layer), *args, **named)
         self._seen[0].update({f"{name}.{gate}": seen for gate, seen in gates.items()})
         self._seen[1].update({f"{name}.{place}": seen for place, seen in states.items()})
 
 
 @torch.no_grad()
 def gate_statistics(
-    layer: RecurrentLayer, x: Tensor, lengths: Tensor | Sequence[int] | None = None
+    layer: RecurrentLayer, x: Tensor, lengths: Tensor | Sequence[int] | None = None, state: Any = None
 ) -> tuple[dict[str, GateStatistics], dict[str, list[float]]]:
     """Return what each gate does over x (batch, time, input), and the root mean square of each part of each state.
 
     Names are layer, direction and gate, as in `0.1.f`, and `0.1.state`. Nothing is dropped meanwhile, and only steps
     within lengths count.
     """
-    stack = copy.copy(layer.stack)
-    watched = _Watched(stack.cell)
-    stack.cell = cast(Cell, watched)
     training = layer.training
     try:
-        layer.eval()
-        stack(x, lengths, None)
+        stack = copy.copy(layer.eval().stack)
+        watched = _Watched(stack.cell)
+        stack.cell = cast(Cell, watched)
+        stack(x, lengths, (state,) if isinstance(state, Tensor) else state)
     finally:
         layer.train(training)
     gates: dict[str, GateStatistics] = {}
@@ -147,9 +163,20 @@ def gate_statistics(
     return gates, states
 
 
-def recurrent_layers(module: nn.Module) -> dict[str, RecurrentLayer]:
-    """Return every recurrent layer of a module by its name there."""
-    return {name: layer for name, layer in module.named_modules() if isinstance(layer, RecurrentLayer)}
+def recurrent_layers(module: nn.Module) -> dict[str, RecurrentLayer | LearntBy]:
+    """Return every recurrent layer of a module by its name there; one that learns by a rule as what it is part of."""
+    learnt = {id(one.layer) for one in module.modules() if isinstance(one, LearntBy)}
+    return {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, RecurrentLayer | LearntBy) and id(layer) not in learnt
+    }
+
+
+def _recurrent(layer: nn.Module) -> RecurrentLayer:
+    inner = layer.layer if isinstance(layer, LearntBy) else layer
+    assert isinstance(inner, RecurrentLayer)
+    return inner
 
 
 class _Watched:
@@ -172,7 +199,9 @@ class _Watched:
         return self.cell.inputs(x, weights)
 
     def recur(self, now: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
-        share = self.cell.share(state, weights)
+        return self.advance(now, self.cell.share(state, weights), state, weights, keep)
+
+    def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
         self.gates_of_run[-1].append(self.cell.openness(now, share, state, weights))
         after = self.cell.advance(now, share, state, weights, keep)
         self.states_of_run[-1].append(after)

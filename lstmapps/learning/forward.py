@@ -32,11 +32,12 @@ class ForwardLearner(ABC):
 
     def __init__(self, cell: Cell, weights: Weights, batch: int = 1, start: State | None = None) -> None:
         self.cell, self.weights = cell, tuple(weights)
-        hidden = _hidden_size(cell, self.weights)
+        hidden = cell.hidden_size(self.weights)
         like = self.weights[0].detach()
         sizes = cell.state_sizes(hidden)
         self.hidden_size = hidden
-        self.state: State = tuple(like.new_zeros(batch, size) for size in sizes) if start is None else tuple(start)
+        given = [like.new_zeros(batch, size) for size in sizes] if start is None else start
+        self.state: State = tuple(part.to(like.dtype) for part in given)
         if [tuple(part.shape) for part in self.state] != [(batch, size) for size in sizes]:
             raise ValueError(f"the state must be {batch} rows of {sizes}, not {[tuple(p.shape) for p in self.state]}")
 
@@ -185,7 +186,7 @@ class ErrorCarousel(_Traces):
     through_itself = False
 
     def __init__(self, cell: Cell, weights: Weights, batch: int = 1, start: State | None = None) -> None:
-        if len(cell.state_sizes(_A_MULTIPLE)) < 2:
+        if len(cell.state_sizes(cell.multiple)) < 2:
             raise ValueError(f"{cell} has no memory besides what it gives out, in which errors could flow")
         super().__init__(cell, weights, batch, start)
 
@@ -241,15 +242,7 @@ class UORO(ForwardLearner):
 
 
 _TINY = 1e-7  # of Tallec & Ollivier, against division by zero
-_A_MULTIPLE = 64  # a number of units that cells take
 
 
 def _each(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(-1, *[1] * (like.dim() - 1))
-
-
-def _hidden_size(cell: Cell, weights: Weights) -> int:
-    """Return how many units a cell with such weights has."""
-    rows = len(weights[0])
-    ratio = sum(cell.blocks(_A_MULTIPLE)) / _A_MULTIPLE
-    return round(rows / ratio)

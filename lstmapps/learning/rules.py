@@ -73,6 +73,8 @@ class LearntBy(nn.Module):
             raise ValueError(f"a horizon is 1 step or more, not {horizon}")
         stack = layer.stack
         more = stack.num_layers > 1 or stack.directions > 1 or stack.extras != Extras()
+        if rule == "TBPTT" and stack.directions > 1:
+            raise ValueError("TBPTT goes on where a piece ended, and a backward direction has no such place; take BPTT")
         if rule not in ("BPTT", "TBPTT") and more:
             raise ValueError(f"{rule} trains one layer of one direction, without extras; take BPTT or TBPTT")
         able = able_rules(stack.cell)
@@ -118,7 +120,7 @@ class LearntBy(nn.Module):
 
 def able_rules(cell: Cell) -> list[str]:
     """Return the names of the rules that can train a cell."""
-    weights = tuple(torch.empty(shape, device="meta") for shape in cell.shapes(1, _UNITS).values())
+    weights = tuple(torch.empty(shape, device="meta") for shape in cell.shapes(1, cell.multiple).values())
     able = []
     for rule in RULES.values():
         try:
@@ -130,9 +132,6 @@ def able_rules(cell: Cell) -> list[str]:
             continue
         able.append(rule.name)
     return able
-
-
-_UNITS = 64
 
 
 class _CutOff:
@@ -177,9 +176,15 @@ class _Forwards(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (errors,) = gradients
         x, *rest = ctx.saved_tensors
         start, weights = tuple(rest[: ctx.parts]), tuple(rest[ctx.parts :])
+        x, errors = (each.to(weights[0].dtype) for each in (x, *gradients))
+        with torch.autocast(x.device.type, enabled=False):
+            return (None, None, None, None, *_Forwards.found(ctx, x, start, weights, errors))
+
+    @staticmethod
+    def found(ctx: Any, x: Tensor, start: State, weights: Weights, errors: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the inputs, if they are needed, and of the weights."""
         learner = ctx.learner(ctx.cell, weights, len(x), start)
         totals = [torch.zeros_like(weight) for weight in weights]
         to_inputs = torch.zeros_like(x) if ctx.needs_input_grad[4] else None
@@ -193,4 +198,4 @@ class _Forwards(torch.autograd.Function):
                     now = x[:, step].detach().requires_grad_()
                     (y, *_) = ctx.cell.step(now, before, weights)
                 (to_inputs[:, step],) = torch.autograd.grad(y, now, errors[:, step])
-        return None, None, None, None, to_inputs, *totals
+        return to_inputs, *totals

@@ -123,7 +123,8 @@ def _step_by_step(
             if drawn is None:
                 state = cell.recur(now, state, weights)
             else:
-                new = cell.recur(now, drawn.heard(state), weights, drawn.entering(now))
+                share = cell.share(drawn.heard(state, cell.hears or 0), weights)
+                new = cell.advance(now, share, state, weights, drawn.entering(now))
                 state = drawn.after(new, state)
             outputs.append(state[0])
         if outputs:
@@ -210,7 +211,7 @@ def _exported(
     zoned: shares of zoneout, if there is any.
     """
     padding = torch.arange(len(x), device=x.device).unsqueeze(1) >= lengths.unsqueeze(0)
-    drawn = Drawn(RecurrentNoise(zoneout=(zoned[0], zoned[1])), False, 0, tuple(state)) if zoned else None
+    drawn = Drawn(RecurrentNoise(zoneout=(zoned[0], zoned[1])), False, 0, x) if zoned else None
     y, end = run_within(_read(cell), x, lengths, padding, tuple(state), tuple(weights), drawn)
     return [y.contiguous(), *(part.clone() for part in end)]
 

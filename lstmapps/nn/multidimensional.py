@@ -12,7 +12,8 @@ from lstmapps.nn.wavefront import Wavefront, handed_on
 
 Weights = tuple[Tensor, ...]
 """`weight_ih` (rows, input), `weight_hh` (rows, dimensions * hidden), `bias` (rows,) and, where the gates see the
-cells, `weight_peephole` (gates, dimensions, hidden)."""
+cells, `weight_peephole` (2 * dimensions + 1, hidden): of each dimension's cell to the input gate, and to its forget
+gate, and of the new cell to the output gate."""
 
 
 def md_lstm_step(
@@ -41,25 +42,22 @@ def md_lstm_step(
 def md_lstm_recur(
     sums: Tensor, before: Sequence[Tensor], peepholes: Tensor | None, stable: bool
 ) -> tuple[Tensor, Tensor]:
-    """Advance as `md_lstm_step`, given the sums of all gates (…, rows) but for the peepholes, (gates, dimensions,
-    hidden) or (gates, dimensions, …, hidden)."""
+    """Advance as `md_lstm_step`, given the sums of all gates (…, rows) but for the peepholes, (2 * dimensions + 1, …,
+    hidden)."""
     dimensions, hidden = len(before), before[0].shape[-1]
-    parts = list(torch.split(sums, hidden, dim=-1))
-    own, g, o = parts[:-2], parts[-2], parts[-1]
-
-    def seen(gate: int, axes: Sequence[int]) -> Tensor | float:
-        return 0.0 if peepholes is None else sum(peepholes[gate, axis] * before[axis] for axis in axes)
-
-    i = torch.sigmoid(own[0] + seen(0, range(dimensions)))
+    *own, g, o = torch.split(sums, hidden, dim=-1)
+    i, forgets, shares = own[0], own[1 : 2 if stable else dimensions + 1], own[2:]
+    if peepholes is not None:
+        seen = [peepholes[number] * before[number % dimensions] for number in range(2 * dimensions)]
+        i = i + torch.stack(seen[:dimensions]).sum(dim=0)
+        to_forgets = [torch.stack(seen[dimensions:]).sum(dim=0)] if stable else seen[dimensions:]
+        forgets = [gate + more for gate, more in zip(forgets, to_forgets, strict=True)]
     if stable:
-        f = torch.sigmoid(own[1] + seen(1, range(dimensions)))
-        shares = torch.stack(own[2:]).softmax(dim=0)
-        kept = f * sum(share * c for share, c in zip(shares, before, strict=True))
+        kept = forgets[0].sigmoid() * (torch.stack(shares).softmax(dim=0) * torch.stack(list(before))).sum(dim=0)
     else:
-        forgets = [torch.sigmoid(own[1 + axis] + seen(1 + axis, [axis])) for axis in range(dimensions)]
-        kept = sum((f * c for f, c in zip(forgets[1:], before[1:], strict=True)), forgets[0] * before[0])
-    c = kept + i * g.tanh()
-    o = torch.sigmoid(o + (0.0 if peepholes is None else peepholes[-1, 0] * c))
+        kept = torch.stack([f.sigmoid() * c for f, c in zip(forgets, before, strict=True)]).sum(dim=0)
+    c = kept + i.sigmoid() * g.tanh()
+    o = torch.sigmoid(o + (0.0 if peepholes is None else peepholes[-1] * c))
     return o * c.tanh(), c
 
 
@@ -146,9 +144,9 @@ class MDLSTM(nn.Module):
         inputs = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight_ih.mT).view(*x.shape[:-1], -1)
         inputs = wave.skewed(inputs.movedim(1, -2), 1)  # (steps, directions, *across, batch, rows)
         looking = None
-        if peepholes:  # (gates, dimensions, directions, 1 …, hidden), as wide as the cells are
-            seen = peepholes[0].movedim(0, 2)
-            looking = seen.reshape(*seen.shape[:3], *[1] * self.dimensions, self.hidden_size)
+        if peepholes:  # (2 * dimensions + 1, directions, 1 …, hidden), as wide as the cells are
+            seen = peepholes[0].movedim(0, 1)
+            looking = seen.reshape(*seen.shape[:2], *[1] * self.dimensions, self.hidden_size)
         h, c = start
         outputs = []
         for now, real in zip(inputs, inside, strict=True):
@@ -189,8 +187,7 @@ class _Directions(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(directions, gates * hidden, dimensions * hidden))
         self.bias = nn.Parameter(torch.zeros(directions, gates * hidden))
         if peepholes:
-            seeing = gates - 1 - (dimensions if stable else 0)
-            self.weight_peephole = nn.Parameter(torch.zeros(directions, seeing, dimensions, hidden))
+            self.weight_peephole = nn.Parameter(torch.zeros(directions, 2 * dimensions + 1, hidden))
         with torch.no_grad():
             for direction in range(directions):
                 for gate in self.weight_ih[direction].chunk(gates):

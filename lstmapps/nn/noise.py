@@ -18,7 +18,7 @@ class RecurrentNoise:
     zoneout: units whose state stays what it was, of h, or of h and of an LSTM's c; in use, states are the mean of both
         outcomes (Krueger et al. 2017, eq. 2 to 5).
     recurrent: new content that does not enter the state, drawn at each step (Semeniuta et al. 2016, eq. 14).
-    state: units of h that the gates do not see, the same at all steps (Gal & Ghahramani 2016, eq. 7).
+    state: units that recurrent weights do not read, the same at all steps (Gal & Ghahramani 2016, eq. 7).
     weight: recurrent weights that are left out, the same at all steps (DropConnect; Merity et al. 2018, section 2).
     """
 
@@ -47,9 +47,10 @@ _DROPPED = ("recurrent", "state", "weight")
 class Drawn:
     """What one run over a batch has drawn of a noise; in use it draws nothing, and zoneout is a mean."""
 
-    def __init__(self, noise: RecurrentNoise, training: bool, hidden_size: int, state: State) -> None:
+    def __init__(self, noise: RecurrentNoise, training: bool, hidden_size: int, heard: Tensor) -> None:
+        """heard: the part of the state that recurrent weights read."""
         self.noise, self.training, self.hidden_size = noise, training, hidden_size
-        self._heard = self._mask(noise.state, state[0]) if training and noise.state else None
+        self._heard = self._mask(noise.state, heard) if training and noise.state else None
 
     def weights(self, weights: Weights) -> Weights:
         """Return the weights of this run."""
@@ -58,11 +59,12 @@ class Drawn:
         weight_ih, weight_hh, *others = weights
         return (weight_ih, functional.dropout(weight_hh, self.noise.weight), *others)
 
-    def heard(self, state: State) -> State:
-        """Return the state as the gates see it, of the first rows of the batch."""
+    def heard(self, state: State, part: int) -> State:
+        """Return the state as recurrent weights read it, one part of it, of the first rows of the batch."""
         if self._heard is None:
             return state
-        return (state[0] * self._heard[: len(state[0])], *state[1:])
+        kept = self._heard[: len(state[part])].to(state[part].dtype)
+        return (*state[:part], state[part] * kept, *state[part + 1 :])
 
     def entering(self, now: Tensor) -> Tensor | None:
         """Return what new content (rows, hidden) is multiplied by, if by anything, of what the inputs (rows, …) add."""

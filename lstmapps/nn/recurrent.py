@@ -318,6 +318,10 @@ class RecurrentStack(nn.Module):
             raise ValueError("input_size, hidden_size and num_layers must be at least 1")
         if not 0.0 <= extras.dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), not {extras.dropout}")
+        if extras.noise.state and cell.hears is None:
+            raise ValueError(f"{cell} has recurrent weights besides those of its gates; leave its state whole")
+        if any(extras.noise.zoned) and not cell.zones:
+            raise ValueError(f"{cell} has a memory of several parts that go together; leave zoneout out")
         self.cell, self.extras = cell, extras
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
@@ -417,7 +421,7 @@ class RecurrentStack(nn.Module):
         noise = self.extras.noise
         if not (noise and (self.training or any(noise.zoned))):
             return None
-        return Drawn(noise, self.training, self.hidden_size, state)
+        return Drawn(noise, self.training, self.hidden_size, state[self.cell.hears or 0])
 
     def _through_layers(self, x: Tensor, directed: Callable[[int, int, Tensor], Tensor]) -> Tensor:
         """Run x (time, batch, features) up the layers; `directed(layer, direction, x)` runs one direction."""

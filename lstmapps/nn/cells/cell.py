@@ -57,6 +57,25 @@ class Cell(ABC):
         return {}
 
     @property
+    def hears(self) -> int | None:
+        """The part of the state that recurrent weights read, in `share` alone; None where they read more than that."""
+        return 0
+
+    @property
+    def zones(self) -> bool:
+        """Whether a part of the state may stay what it was while the others move on."""
+        return True
+
+    @property
+    def multiple(self) -> int:
+        """The least number of units, of which all others are multiples."""
+        return 1
+
+    def hidden_size(self, weights: Weights) -> int:
+        """Return how many units a cell with these weights has."""
+        return len(weights[0]) * self.multiple // sum(self.blocks(self.multiple))
+
+    @property
     def unitwise(self) -> bool:
         """Whether in `advance` each unit depends on its own rows and its own state alone, and so on others only through
         `share`; what weights there are besides the first four then have a unit to each of their last dimension."""

@@ -32,6 +32,10 @@ class ElementwiseLSTMCell(Cell):
         return True
 
     @property
+    def hears(self) -> int | None:
+        return 1
+
+    @property
     def diagonal(self) -> bool:
         return True
 

@@ -44,6 +44,10 @@ class GRUCell(Cell):
     def unitwise(self) -> bool:
         return self.reset_after
 
+    @property
+    def hears(self) -> int | None:
+        return 0 if self.reset_after else None
+
     def share(self, state: State, weights: Weights) -> Tensor:
         _, weight_hh, _, bias_hh = weights
         rows = len(bias_hh) if self.reset_after else 2 * state[0].shape[-1]
@@ -78,6 +82,10 @@ class MGUCell(Cell):
     @property
     def gates(self) -> str:
         return "zn"
+
+    @property
+    def hears(self) -> int | None:
+        return None
 
     def blocks(self, hidden_size: int) -> list[int]:
         return [hidden_size] * 2

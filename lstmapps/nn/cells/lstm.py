@@ -99,6 +99,14 @@ class LSTMCell(Cell):
         return normalised(linear(x, weights[0]), self._named(weights)["gain_ih"], weights[2])
 
     @property
+    def multiple(self) -> int:
+        return self.block_size
+
+    @property
+    def hears(self) -> int | None:
+        return None if self.variant == "FGR" else 0
+
+    @property
     def unitwise(self) -> bool:
         return not (self.layer_norm or self.projection_size or self.variant == "FGR") and self.block_size == 1
 

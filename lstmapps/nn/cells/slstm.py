@@ -54,6 +54,15 @@ class SLSTMCell(Cell):
         return (hidden_size,) * 4
 
     @property
+    def multiple(self) -> int:
+        return self.heads
+
+    @property
+    def zones(self) -> bool:
+        """No: c means nothing without the n and m that go with it."""
+        return False
+
+    @property
     def unitwise(self) -> bool:
         return True
 

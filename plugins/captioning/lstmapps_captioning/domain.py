@@ -25,7 +25,8 @@ from lstmapps_captioning.shapes import Scene
 
 _SMALLEST = 8  # pixels; anything less shows nothing
 _MOST_PIXELS = 178_956_970  # Pillow's own limit
-_COARSE, _CONTRAST = (8, 8), 10  # cells that differ by less, of 255, show nothing; what is finer is noise
+_COARSE, _CONTRAST = (32, 32), 16  # cells that differ by less, of 255, show nothing
+_GRAINS = 64  # pixels that differ by more, of 255, are no noise
 
 
 class Captioning(Domain):
@@ -110,6 +111,9 @@ class Captioning(Domain):
 
 
 def _is_blank(picture: Image.Image) -> bool:
-    """Tell whether a picture is of one colour, but for noise."""
+    """Tell whether a picture is of one colour but for some noise: no part differs, and hardly any pixel by much."""
     cells = np.asarray(picture.resize(_COARSE, Image.Resampling.BOX), dtype=np.float32)
-    return float((cells.max(axis=(0, 1)) - cells.min(axis=(0, 1))).max()) < _CONTRAST
+    if (cells.max(axis=(0, 1)) - cells.min(axis=(0, 1))).max() >= _CONTRAST:
+        return False
+    low, high = np.percentile(np.asarray(picture), (0.5, 99.5), axis=(0, 1))
+    return bool((high - low).max() < _GRAINS)

@@ -7,8 +7,19 @@ import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lstmapps.learning import CarriedState, WatchGates, error_flow, gate_statistics
-from lstmapps.nn import GRU, LSTM, RNN, ElementwiseLSTMCell, ElmanCell, GRUCell, LSTMCell, SLSTMCell, initialise
+from lstmapps.learning import CarriedState, LearntBy, WatchGates, error_flow, gate_statistics
+from lstmapps.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    ElementwiseLSTMCell,
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MGUCell,
+    SLSTMCell,
+    initialise,
+)
 
 
 @pytest.mark.parametrize("cell", [LSTMCell(), LSTMCell("V"), GRUCell(), ElmanCell(), SLSTMCell(heads=2)], ids=str)
@@ -59,6 +70,8 @@ def test_units_that_see_themselves_alone_have_all_of_their_flow_in_their_own_row
     assert bool((flow.paths["f"] > 0).all())
     with pytest.raises(ValueError, match="no time steps"):
         error_flow(cell, weights, torch.zeros(0, 3))
+    with pytest.raises(ValueError, match="cannot be told apart"):
+        error_flow(MGUCell(), weights, torch.zeros(1, 3))
 
 
 def test_gates_are_told_by_layer_direction_and_letter():
@@ -120,6 +133,48 @@ def test_a_stream_goes_on_from_batch_to_batch_and_begins_anew_with_an_epoch(kind
     assert not module.layer._forward_pre_hooks
 
 
+@pytest.mark.parametrize("rule", ["1997", "1997 online", "RTRL", "TBPTT"])
+def test_a_stream_goes_on_under_every_rule(rule):
+    torch.manual_seed(0)
+    x, layer = torch.randn(2, 12, 1), LSTM(1, 8)
+    module = fit(Stream(LearntBy(layer, rule, horizon=2)), CarriedState(), x, pieces=4)
+    torch.testing.assert_close(torch.cat(module.outputs[:4], dim=1), layer(x)[0], atol=1e-6, rtol=1e-5)
+    watch = WatchGates(every=1)
+    fit(Stream(LearntBy(layer, rule)), watch, x, pieces=4)
+    assert set(watch.history[0][1]) == {"layer.0.0.i", "layer.0.0.f", "layer.0.0.o"}
+
+
+def test_a_stream_that_was_stopped_within_an_epoch_has_its_states_kept():
+    layer, callback = LSTM(1, 8), CarriedState()
+    module, x = Stream(layer), torch.randn(2, 8, 1)
+    callback.on_fit_start(None, module)
+    callback.on_train_batch_start(None, module, x[:, :4], 0)
+    module.training_step(x[:, :4], 0)
+    callback.on_train_batch_end(None, module)
+    again = CarriedState()
+    again.load_state_dict(callback.state_dict())
+    again.on_fit_start(None, module)
+    again.on_train_epoch_start(None, module)
+    again.on_train_batch_start(None, module, x[:, 4:], 1)
+    module.training_step(x[:, 4:], 1)
+    again.on_train_batch_end(None, module)
+    torch.testing.assert_close(torch.cat(module.outputs, dim=1), layer(x)[0], atol=1e-6, rtol=1e-5)
+    callback.on_train_epoch_end(None, module)
+    assert callback.state_dict() == {}
+    with pytest.raises(ValueError, match="backward direction"):
+        CarriedState().on_fit_start(None, Stream(LSTM(1, 4, bidirectional=True)))
+
+
+def test_nothing_is_dropped_while_gates_are_watched():
+    torch.manual_seed(0)
+    layer, x = LSTM(3, 8, 2, dropout=0.5, zoneout=0.3), torch.randn(4, 6, 3)
+    before = torch.get_rng_state()
+    assert gate_statistics(layer, x) == gate_statistics(layer, x)
+    assert torch.equal(torch.get_rng_state(), before)
+    started = tuple(torch.ones_like(part) for part in layer.stack.init_state(4))
+    assert gate_statistics(layer, x, state=started) != gate_statistics(layer, x)
+
+
 def test_rows_that_begin_forget_what_was_before():
     torch.manual_seed(0)
     layer, x = LSTM(1, 8), torch.randn(2, 8, 1)
@@ -130,7 +185,7 @@ def test_rows_that_begin_forget_what_was_before():
     second = x[:, 4:].as_subclass(Batch)
     second.begins = [True, False]
     module, callback = Stream(layer), CarriedState()
-    callback.on_train_epoch_start(None, module)
+    callback.on_fit_start(None, module)
     for batch in (x[:, :4], second):
         callback.on_train_batch_start(None, module, batch, 0)
         module.training_step(batch.as_subclass(torch.Tensor), 0)

@@ -9,6 +9,7 @@ from lstmapps.learning import RTRL, RULES, UORO, ElementwiseRTRL, ErrorCarousel,
 from lstmapps.nn import (
     GRU,
     LSTM,
+    SLSTM,
     ElementwiseLSTM,
     ElementwiseLSTMCell,
     ElmanCell,
@@ -21,7 +22,7 @@ from lstmapps.nn import (
 
 CELLS = [
     *(LSTMCell(variant) for variant in ("NP", "V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "FGR", "1997", "2000")),
-    LSTMCell("V", block_size=2, projection_size=3),
+    LSTMCell("V", block_size=4, projection_size=3),
     LSTMCell(layer_norm=True),
     GRUCell(),
     GRUCell(reset_after=False),
@@ -183,6 +184,7 @@ def test_errors_reach_inputs_at_their_own_step():
         (LSTM(3, 4), "magic", "no learning rule"),
         (LSTM(3, 4, 2), "RTRL", "one layer"),
         (LSTM(3, 4, bidirectional=True), "1997", "one layer"),
+        (LSTM(3, 4, bidirectional=True), "TBPTT", "no such place"),
         (LSTM(3, 4, zoneout=0.1), "SnAp-1", "without extras"),
         (GRU(3, 4), "1997 online", r"cannot train GRUCell.*; BPTT, TBPTT, RTRL"),
         (LSTM(3, 4), "elementwise RTRL", "cannot train"),
@@ -192,6 +194,28 @@ def test_errors_reach_inputs_at_their_own_step():
 def test_a_rule_that_cannot_train_a_layer_is_named_with_those_that_can(layer, rule, message):
     with pytest.raises(ValueError, match=message):
         LearntBy(layer, rule)
+
+
+@pytest.mark.parametrize(
+    "layer", [LSTM(3, 12, block_size=3), SLSTM(3, 9, cell=SLSTMCell(heads=3))], ids=["blocks", "heads"]
+)
+def test_blocks_and_heads_of_any_size_learn(layer):
+    y, _ = LearntBy(layer, "RTRL")(torch.randn(2, 4, 3))
+    exact, _ = layer(torch.randn(2, 4, 3))
+    assert y.shape == exact.shape
+    y.sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("rule", ["1997", "1997 online", "RTRL", "SnAp-1", "UORO"])
+def test_rules_learn_under_autocast(rule):
+    torch.manual_seed(0)
+    layer = LearntBy(LSTM(3, 4), rule)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state = layer(torch.randn(2, 5, 3))
+        y, _ = layer(torch.randn(2, 5, 3), None, state)
+    y.float().sum().backward()
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in layer.parameters())
 
 
 def test_a_state_of_the_wrong_shape_is_named():

@@ -326,6 +326,29 @@ def test_what_is_dropped_within_a_recurrence_is_dropped_where_it_says():
             LSTM(3, 4, **{setting: 1.0})
 
 
+@pytest.mark.parametrize("kind", [LSTM, GRU, RNN, ElementwiseLSTM])
+def test_state_dropout_stays_within_bounds_and_works_in_half_precision(kind):
+    torch.manual_seed(0)
+    layer, x = kind(3, 16, noise=RecurrentNoise(state=0.5)), torch.randn(2, 300, 3)
+    assert float(layer(x)[0].detach().abs().max()) <= 1.0
+    assert not torch.equal(layer(x)[0], layer.eval()(x)[0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer.train()(x)[0].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("kind", "noise", "message"),
+    [
+        (MGU, RecurrentNoise(state=0.1), "besides those of its gates"),
+        (partial(GRU, cell=GRUCell(reset_after=False)), RecurrentNoise(state=0.1), "besides those of its gates"),
+        (SLSTM, RecurrentNoise(zoneout=0.1), "go together"),
+    ],
+)
+def test_noise_that_would_do_something_else_is_refused(kind, noise, message):
+    with pytest.raises(ValueError, match=message):
+        kind(3, 4, noise=noise)
+
+
 def test_noise_is_given_whole_or_by_its_settings():
     layer = GRU(3, 4, noise=RecurrentNoise(zoneout=0.5, recurrent=0.1))
     assert layer(torch.randn(2, 5, 3))[0].shape == (2, 5, 4)
@@ -364,8 +387,16 @@ def test_weights_start_as_is_asked_for():
     assert 0.0 <= biases[1].min().item() < 4.0 < biases[1].max().item() <= math.log(499)
     exactly(biases[0], -biases[1])
     assert layer.stack.at(0)[0].weight_hh.abs().max().item() <= 1 / 8
-    with pytest.raises(ValueError, match="no forget gates"):
-        initialise(GRU(3, 4), chrono=10)
+    heads = SLSTM(3, 4, cell=SLSTMCell(heads=2))
+    initialise(heads, recurrent="identity", forget_bias=1.0)
+    assert all(torch.equal(square, torch.eye(2)) for square in heads.stack.at(0)[0].weight_hh.view(-1, 2, 2))
+    assert bool((heads.stack.at(0)[0].bias_ih[4:8] == 1.0).all())
+    for cell in (LSTMCell("CIFG"), LSTMCell("1997")):
+        before = LSTM(3, 4, cell=cell)
+        kept = {name: value.clone() for name, value in before.state_dict().items()}
+        with pytest.raises(ValueError, match="no forget gates"):
+            initialise(before, chrono=10)
+        assert all(torch.equal(value, kept[name]) for name, value in before.state_dict().items())
     with pytest.raises(ValueError, match="3 steps"):
         initialise(layer, chrono=1)
     with pytest.raises(ValueError, match="orthogonal, glorot"):

@@ -104,6 +104,17 @@ def test_what_is_no_usable_picture_is_named(tmp_path, name):
         loaded(tmp_path / name)
 
 
+def test_what_shows_little_is_not_taken_for_nothing(tmp_path):
+    stripes = np.zeros((640, 640), np.uint8)
+    stripes[:, ::8] = stripes[:, 1::8] = stripes[:, 2::8] = stripes[:, 3::8] = 255
+    bird = np.full((427, 640), 200, np.uint8)
+    bird[100:116, 300:316] = 30
+    checks = np.indices((256, 256)).sum(0) // 4 % 2 * 255
+    for name, pixels in (("stripes", stripes), ("bird", bird), ("checks", checks.astype(np.uint8))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        assert loaded(tmp_path / f"{name}.png").shape == (16, 48)
+
+
 def test_a_variation_is_of_the_same_shape_and_stays_near():
     varied = Captioning(size=16, augmentation=1.0)
     x = DOMAIN.from_array(np.asarray(halves()))

@@ -82,6 +82,10 @@ def test_a_recipe_chooses_its_rule_by_name(capsys, tmp_path):
     assert "no learning rule" in capsys.readouterr().err
 
 
+def test_a_run_needs_no_seed(capsys, tmp_path):
+    assert train(capsys, "foundations/reber", tmp_path / "run", "--seed_everything=false")["test"]["loss"] > 0
+
+
 @pytest.mark.parametrize(
     ("layer", "settings", "message"),
     [

@@ -96,12 +96,21 @@ def test_what_is_right_is_right_and_a_mistake_at_one_step_is_none(problem):
     assert bool(problem.right(y, episodes).all())
     wrong = y.clone()
     step = int(episodes.counts[0].nonzero()[-1])
-    wrong[0, step] = 1 - wrong[0, step] if problem.loss == "squared" else -wrong[0, step]
     if problem.loss == "squared":
-        wrong[0, step] += 5.0
+        wrong[0, step] = 5.5 if float(wrong[0, step]) < 0.5 else -4.5
+    else:
+        wrong[0, step] = -wrong[0, step]
     right = problem.right(wrong, episodes)
     assert not bool(right[0])
     assert bool(right[1:].all())
+
+
+@EVERY
+def test_no_constant_answer_is_right_by_more_than_chance(problem):
+    episodes = drawn(problem, 400)
+    for level in (0.0, 0.5, 1.0):
+        y = torch.full((*episodes.counts.shape, problem.outputs), level)
+        assert float(problem.right(y, episodes).float().mean()) < 0.6
 
 
 def test_two_marked_numbers_make_the_answer():

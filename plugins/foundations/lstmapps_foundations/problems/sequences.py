@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from lstmapps_foundations.problems.problem import (
     Episodes,
@@ -76,6 +76,10 @@ class TwoSequences(Problem):
             told = 0.2 + 0.6 * kind + 0.1 * torch.randn(count, generator=generator)
         targets[counts] = told.unsqueeze(1)
         return Episodes(x, lengths, targets, counts)
+
+    def right_steps(self, y: Tensor, episodes: Episodes) -> Tensor:
+        """Return (batch, time), whether what is said lies on the right side of one half."""
+        return ((y > 0.5) == (episodes.targets > 0.5)).all(dim=2)
 
 
 class TemporalOrder(Problem):
