@@ -40,8 +40,8 @@ def error_flow(cell: Cell, weights: Weights, x: Tensor, start: State | None = No
     """Return how errors flow back over a sequence x (time, input), from its last step to its first.
 
     It is the product of the Jacobians of all steps (Hochreiter 1991; Bengio et al. 1994, eq. 5). start: the state
-    before the first step, (size,) each; zeros unless given. Raises ValueError for a sequence of no steps, and for a cell
-    whose units meet elsewhere than in its recurrent weights: its ways could not be told apart.
+    before the first step, (size,) each; zeros unless given. Raises ValueError for a sequence of no steps, and for a
+    cell whose units meet elsewhere than in its recurrent weights: its ways could not be told apart.
     """
     if not cell.unitwise:
         raise ValueError(f"{cell} has units that meet in more than recurrent weights; its ways cannot be told apart")
