@@ -29,8 +29,9 @@ _LONGEST = 4.0  # seconds in which nobody speaks
 class Variation:
     """How often a recording is varied while training; each is a probability, 0 never.
 
-    speed: played at 90 to 110 %. volume: 12 dB softer to 6 dB louder. noise: coloured noise, 10 to
-    40 dB below the voice. reverberation: a room whose echo falls by 60 dB in 0.1 to 0.5 seconds.
+    speed: played at 90 to 110 %. volume: 12 dB softer to 6 dB louder. noise: coloured noise, 5 to
+    40 dB below the voice, more often nearly white than not. reverberation: a room whose echo falls by 60 dB in 0.1 to
+    0.7 seconds.
     hum: of the mains, 0 to 30 dB below the voice. clicks: one to ten a second. pause: up to a second of quiet noise, or
     of silence, where the voice is softest. surroundings: the same, of up to four seconds, before and after it all.
     clipping: 0 to 20 dB too loud. telephone: its band, 8,000 samples a second. coding: each sample in 5 to 8 bits.
@@ -61,13 +62,13 @@ def vary_recording(x: Tensor, variation: Variation, rate: int) -> Tensor:
     if chance(variation.surroundings):
         varied = surrounded(varied, _quiet(_LONGEST, level, rate), _quiet(_LONGEST, level, rate))
     if chance(variation.reverberation):
-        varied = in_room(varied, between(0.1, 0.5), between(0.05, 0.5), rate)
+        varied = in_room(varied, between(0.1, 0.7), between(0.05, 0.5), rate)
     if chance(variation.volume):
         gain = 10 ** (between(-12.0, 6.0) / 20)
         varied, level = varied * gain, level * gain
     if chance(variation.noise):
-        softer = 10 ** (-between(10.0, 40.0) / 20)
-        varied = varied + level * softer * noise(len(varied), between(0.0, 2.0))
+        softer = 10 ** (-between(5.0, 40.0) / 20)
+        varied = varied + level * softer * noise(len(varied), 2.0 * between(0.0, 1.0) ** 2)
     if chance(variation.hum):
         softer = 10 ** (-between(0.0, 30.0) / 20)
         varied = varied + level * softer * hum(len(varied), rate, 50.0 if chance(0.5) else 60.0)
