@@ -137,7 +137,7 @@ def test_each_variation_changes_a_recording_and_keeps_it_sound(kind):
         assert all(not torch.equal(v, x) for v in varied)
     if kind == "noise":
         ratio = [float((v - x).norm() / x.norm()) for v in varied]
-        assert all(0.009 < r < 0.33 for r in ratio)  # 40 to 10 dB below the voice
+        assert all(0.009 < r < 0.57 for r in ratio)  # 40 to 5 dB below the voice
 
 
 def test_a_pause_comes_where_the_voice_is_softest():
