@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmapps.learning import LearntBy
-from lstmapps.nn import GridLSTM, RecurrentLayer
+from lstmapps.nn import GridLSTM, RecurrentLayer, initialise
 from lstmapps.scores import SCORES
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps_foundations.problems import Episodes, Problem
@@ -21,7 +21,7 @@ class StepTask(LightningModule):
 
     problem: what is learnt; a recipe takes it from its data. rule: by which the layer learns, one of
     `lstmapps.learning.RULES`. horizon: of TBPTT. solved: training stops once so many percent of the validation
-    sequences are right.
+    sequences are right. lag: how many steps are to be remembered at most: gates begin so (`initialise`'s chrono).
     Raises ValueError if the layer does not read what the problem gives.
     """
 
@@ -33,12 +33,17 @@ class StepTask(LightningModule):
         horizon: int = 100,
         optimisation: Optimisation = Optimisation(learning_rate=0.01, weight_decay=0.0, schedule="constant"),
         solved: float = 100.0,
+        lag: int | None = None,
     ) -> None:
         super().__init__()
         size = layer.stack.input_size if isinstance(layer, RecurrentLayer) else layer.input_size
         width = layer.stack.output_size if isinstance(layer, RecurrentLayer) else layer.output_size
         if size != problem.inputs:
             raise ValueError(f"the layer reads {size} features, and {type(problem).__name__} gives {problem.inputs}")
+        if lag is not None:
+            if not isinstance(layer, RecurrentLayer):
+                raise ValueError(f"{type(layer).__name__} has no gates that a lag could set")
+            initialise(layer, chrono=lag)
         if isinstance(layer, RecurrentLayer):
             self.layer: nn.Module = LearntBy(layer, rule, horizon)
         elif rule != "BPTT":

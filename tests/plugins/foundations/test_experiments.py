@@ -92,6 +92,8 @@ def test_a_run_needs_no_seed(capsys, tmp_path):
         (lambda: LSTM(2, 4), {}, "reads 2 features, and Parity gives 1"),
         (lambda: GRU(1, 4), {"rule": "1997"}, "cannot train GRUCell"),
         (lambda: GridLSTM(1, 4, 2), {"rule": "RTRL"}, "GridLSTM learns by BPTT"),
+        (lambda: GridLSTM(1, 4, 2), {"lag": 50}, "no gates that a lag could set"),
+        (lambda: GRU(1, 4), {"lag": 50}, "no forget gates"),
     ],
 )
 def test_a_layer_that_does_not_fit_is_named(layer, settings, message):
