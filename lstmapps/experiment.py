@@ -17,9 +17,9 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from lstmapps.recipe import RecipeParser, recipe_file, seed_of, settings_refused
+from lstmapps.recipe import RecipeParser, parsed, recipe_file, seed_of
 from lstmapps.tasks.callbacks import ExactResume, History
-from lstmapps.training import CHECKPOINT, TRAINER_DEFAULTS, claim, progress, quieten
+from lstmapps.training import CHECKPOINT, claim
 
 
 class ExperimentCLI(LightningCLI):
@@ -70,24 +70,7 @@ def build_experiment(
 ) -> Experiment:
     """Read a recipe with overrides in LightningCLI's form and build its parts; raises UserError on a wrong setting."""
     name, file = recipe_file(recipe)
-    quieten()
-    with settings_refused(f"{file}: "):
-        cli = ExperimentCLI(
-            LightningModule,
-            LightningDataModule,
-            args=[f"--config={file}", *overrides],
-            run=False,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            trainer_defaults={
-                **TRAINER_DEFAULTS,
-                "callbacks": progress(console),
-                "enable_progress_bar": bool(console),
-                "default_root_dir": None if output is None else str(output),
-            },
-            parser_kwargs={"exit_on_error": False},
-        )
+    cli = parsed(ExperimentCLI, LightningDataModule, file, overrides, output, console)
     return Experiment(name, cli.config["card"], cli.trainer, cli.model, cli.datamodule)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, Namespace
 from jsonargparse.typing import ClosedUnitInterval
-from lightning import LightningModule
+from lightning import LightningDataModule, LightningModule
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
@@ -74,14 +74,33 @@ def build(
     output: the run's folder, where Lightning's loggers write. Raises UserError on a misspelt key or a wrong value.
     """
     name, file = recipe_file(recipe)
+    cli = parsed(RecipeCLI, SequenceData, file, overrides, output, console)
+    config = _plain(cli.config)
+    package_config = _package_config(name, config, cli.model)
+    return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule, config["start"])
+
+
+def parsed(
+    cli: type[LightningCLI],
+    data: type[LightningDataModule],
+    file: Path,
+    overrides: Sequence[str],
+    output: Path | None,
+    console: Console | None,
+) -> LightningCLI:
+    """Read a file with overrides by a kind of LightningCLI, and build its trainer, task and data; raises UserError.
+
+    data: the class of the data; where it is Lightning's own, the recipe names one.
+    """
     quieten()
     with settings_refused(f"{file}: "):
-        cli = RecipeCLI(
+        return cli(
             LightningModule,
-            SequenceData,
+            data,
             args=[f"--config={file}", *overrides],
             run=False,
             subclass_mode_model=True,
+            subclass_mode_data=data is LightningDataModule,
             save_config_callback=None,
             trainer_defaults={
                 **TRAINER_DEFAULTS,
@@ -91,9 +110,6 @@ def build(
             },
             parser_kwargs={"exit_on_error": False},
         )
-    config = _plain(cli.config)
-    package_config = _package_config(name, config, cli.model)
-    return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule, config["start"])
 
 
 @contextmanager

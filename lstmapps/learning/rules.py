@@ -14,7 +14,7 @@ from lstmapps.learning.forward import RTRL, UORO, ElementwiseRTRL, ErrorCarousel
 from lstmapps.lengths import Lengths, padding_mask, whole_lengths
 from lstmapps.nn import RecurrentLayer
 from lstmapps.nn.cells import Cell, State, Weights
-from lstmapps.nn.recurrent import Extras
+from lstmapps.nn.stack import Extras
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lstmapps.lengths import padding_mask
 from lstmapps.nn.attention import AttentionKind, Memory, attention
 from lstmapps.nn.cells import NAMED, State
 from lstmapps.nn.heads import change_rows
-from lstmapps.nn.recurrent import Direction
+from lstmapps.nn.stack import Direction
 
 BOUNDARY = 0
 """The symbol before the first and after the last of a text."""

@@ -109,30 +109,38 @@ def _step_by_step(
     lengths: Sequence[int] | None = None,
 ) -> tuple[Tensor, State]:
     """Run as `run`, or with decreasing lengths as `run_within`, by the cell itself: rows that have ended are left."""
-    time, batch = x.shape[:2]
     weights = weights if drawn is None else drawn.weights(weights)
     inputs = cell.inputs(x, weights)
+    if lengths is None:
+        return _all_steps(cell, inputs, state, weights, drawn)
+    time, batch = x.shape[:2]
     blocks: list[Tensor] = []
     ended: list[State] = []
-    for begin, end, rows in [(0, time, batch)] if lengths is None else _uneven(lengths):
+    for begin, end, rows in _uneven(lengths):
         if rows < len(state[0]):
             ended.append(tuple(part[rows:] for part in state))
             state = tuple(part[:rows] for part in state)
-        outputs = []
-        for now in inputs[begin:end, :rows]:
-            if drawn is None:
-                state = cell.recur(now, state, weights)
-            else:
-                share = cell.share(drawn.heard(state, cell.hears or 0), weights)
-                new = cell.advance(now, share, state, weights, drawn.entering(now))
-                state = drawn.after(new, state)
-            outputs.append(state[0])
-        if outputs:
-            blocks.append(functional.pad(torch.stack(outputs), (0, 0, 0, batch - rows)))
+        if end > begin:
+            y, state = _all_steps(cell, inputs[begin:end, :rows], state, weights, drawn)
+            blocks.append(functional.pad(y, (0, 0, 0, batch - rows)))
     done = sum(len(block) for block in blocks)
     if done < time:
         blocks.append(x.new_zeros(time - done, batch, state[0].shape[1]))
     return torch.cat(blocks), tuple(torch.cat(parts) for parts in zip(state, *reversed(ended), strict=True))
+
+
+def _all_steps(cell: Cell, inputs: Tensor, state: State, weights: Weights, drawn: Drawn | None) -> tuple[Tensor, State]:
+    """Run over what the inputs add to the gates (time, batch, rows), every row to the last step."""
+    outputs = []
+    for now in inputs:
+        if drawn is None:
+            state = cell.recur(now, state, weights)
+        else:
+            share = cell.share(drawn.heard(state, cell.hears or 0), weights)
+            new = cell.advance(now, share, state, weights, drawn.entering(now))
+            state = drawn.after(new, state)
+        outputs.append(state[0])
+    return torch.stack(outputs), state
 
 
 def _uneven(lengths: Sequence[int]) -> list[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmapps.nn.cells import State, gru_recur, lstm_recur
-from lstmapps.nn.recurrent import Direction
+from lstmapps.nn.stack import Direction
 
 
 class QuantisedLinear(nn.Module):

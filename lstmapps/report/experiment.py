@@ -41,9 +41,4 @@ def write_experiment(
         curves=drawings.values(),
         sections=sections,
     )
-    folder = path.with_name(f"{path.stem}-drawings")
-    folder.mkdir(parents=True, exist_ok=True)
-    for drawn in (drawings, *(section.drawings for section in sections)):
-        for file, drawing in drawn.items():
-            write(folder / f"{file}.svg", drawing)
-    write(path, page)
+    write(path, page, drawings, sections)

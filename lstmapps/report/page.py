@@ -58,15 +58,20 @@ def write_report(
         worst=[_shown(model, first, case) for case in _worst(first, evaluation.cases)],
         sections=sections,
     )
-    drawings = path.with_name(f"{path.stem}-drawings")
-    drawings.mkdir(parents=True, exist_ok=True)
-    for drawn in (learning, *(section.drawings for section in sections)):
+    write(path, page, learning, sections)
+
+
+def write(path: Path, page: str, drawings: Mapping[str, str], sections: Sequence[Section]) -> None:
+    """Write a report, and its drawings, those of its sections too, into `<name>-drawings` beside it."""
+    folder = path.with_name(f"{path.stem}-drawings")
+    folder.mkdir(parents=True, exist_ok=True)
+    for drawn in (drawings, *(section.drawings for section in sections)):
         for name, drawing in drawn.items():
-            write(drawings / f"{name}.svg", drawing)
-    write(path, page)
+            _write(folder / f"{name}.svg", drawing)
+    _write(path, page)
 
 
-def write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8", errors="backslashreplace")

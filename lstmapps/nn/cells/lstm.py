@@ -64,8 +64,8 @@ class LSTMCell(Cell):
         """Whether the gates see the cells."""
         return self.variant not in _WITHOUT_PEEPHOLES if self.peepholes is None else self.peepholes
 
-    @property
-    def fused(self) -> Fused | None:
+    @cached_property
+    def fused(self) -> Fused | None:  # asked at every step
         usual = self.variant == "NP" and not (self.looks or self.layer_norm or self.projection_size)
         return "lstm" if usual and self.block_size == 1 else None
 

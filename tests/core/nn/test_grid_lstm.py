@@ -1,15 +1,14 @@
 """Grid LSTMs against a loop over their blocks."""
 
-from functools import partial
 from itertools import product
 
 import pytest
 import torch
+from cut import assert_cut_changes_nothing, exactly
 
 from lstmapps.nn import GridLSTM, grid_lstm_step
 
 INPUT, HIDDEN = 2, 3
-exactly = partial(torch.testing.assert_close, atol=1e-10, rtol=1e-10)
 LAYERS = {
     "sequences": (1, {}),
     "tied": (1, {"tied": True}),
@@ -82,11 +81,7 @@ def test_padding_and_the_order_of_a_batch_change_nothing(dimensions, settings):
 def test_an_input_may_be_cut_along_its_last_dimension(dimensions, settings):
     layer = made(dimensions, settings)
     x = torch.randn(2, *SIZES[dimensions], INPUT, dtype=torch.float64)
-    whole, end = layer(x)
-    first, state = layer(x[..., :2, :])
-    second, last = layer(x[..., 2:, :], state=state)
-    exactly(torch.cat([first, second], dim=-2), whole)
-    exactly(last, end)
+    assert_cut_changes_nothing(layer, x)
 
 
 @EVERY

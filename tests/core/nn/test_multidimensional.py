@@ -1,15 +1,14 @@
 """MDLSTMs against a loop over their cells, and what they promise of grids of any sizes."""
 
-from functools import partial
 from itertools import product
 
 import pytest
 import torch
+from cut import assert_cut_changes_nothing, exactly
 
 from lstmapps.nn import MDLSTM, md_lstm_step
 
 INPUT, HIDDEN = 2, 3
-exactly = partial(torch.testing.assert_close, atol=1e-10, rtol=1e-10)
 LAYERS = {
     "1 dimension": (1, {}),
     "2 dimensions": (2, {}),
@@ -88,11 +87,7 @@ def test_padding_and_the_order_of_a_batch_change_nothing(dimensions, settings):
 def test_a_grid_may_be_cut_along_its_last_dimension(dimensions, settings):
     layer = made(dimensions, {**settings, "all_directions": False}, num_layers=2)
     x = torch.randn(2, *SIZES[dimensions], INPUT, dtype=torch.float64)
-    whole, end = layer(x)
-    first, state = layer(x[..., :2, :])
-    second, last = layer(x[..., 2:, :], state=state)
-    exactly(torch.cat([first, second], dim=-2), whole)
-    exactly(last, end)
+    assert_cut_changes_nothing(layer, x)
 
 
 @EVERY

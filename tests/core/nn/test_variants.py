@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from cut import assert_cut_changes_nothing, exactly
 from torch import nn
 
 from lstmapps.nn import (
@@ -50,7 +51,6 @@ LAYERS = {
 }
 EVERY = pytest.mark.parametrize("kind", LAYERS.values(), ids=LAYERS)
 INPUT, HIDDEN = 3, 4
-exactly = partial(torch.testing.assert_close, atol=1e-10, rtol=1e-10)
 
 
 def parts(state):
@@ -99,12 +99,7 @@ def test_padding_order_and_other_rows_change_nothing(kind):
 @EVERY
 def test_a_sequence_may_be_cut_and_its_state_handed_on(kind):
     layer = made(kind, bidirectional=False)
-    x = torch.randn(2, 9, INPUT, dtype=torch.float64)
-    whole, end = layer(x)
-    first, state = layer(x[:, :4])
-    second, last = layer(x[:, 4:], state=state)
-    exactly(torch.cat([first, second], dim=1), whole)
-    exactly(parts(last), parts(end))
+    assert_cut_changes_nothing(layer, torch.randn(2, 9, INPUT, dtype=torch.float64), place=4)
 
 
 @EVERY
