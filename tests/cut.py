@@ -8,7 +8,7 @@ exactly = partial(torch.testing.assert_close, atol=1e-10, rtol=1e-10)
 
 
 def assert_cut_changes_nothing(layer, x, place=2):
-    """Check that x (batch, *sizes, input), cut along its last dimension, gives what the whole gives, states included."""
+    """Check that x (batch, *sizes, input), cut along its last dimension, gives what the whole gives, and its state."""
     whole, end = layer(x)
     first, state = layer(x[..., :place, :])
     second, last = layer(x[..., place:, :], state=state)
