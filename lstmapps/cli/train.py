@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lightning import Trainer
     from rich.console import Console
 
     from lstmapps.report.section import Section
@@ -50,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not made.trainer.is_global_zero:
         return 0
     model, evaluation = conclude(trained.package, trained.validation)
-    write_report(output / "report.html", model, "validation", evaluation, trained.history, made.data.group)
+    shown = _watched(made.trainer)
+    history, group = trained.history, made.data.group
+    write_report(output / "report.html", model, "validation", evaluation, history, group, further=shown)
     first = evaluation.first
     console.print(f"validation {first} ({first.low:.2f} to {first.high:.2f})", highlight=False)
     console.print(f"model:  {trained.package}\nreport: {output / 'report.html'}", highlight=False)
@@ -70,7 +73,7 @@ def _experiment(arguments: argparse.Namespace, overrides: list[str], output: Pat
     if not made.trainer.is_global_zero:
         return 0
     report = output / "report.html"
-    shown: list[Section] = getattr(made.task, "sections", list)()
+    shown: list[Section] = [*getattr(made.task, "sections", list)(), *_watched(made.trainer)]
     write_experiment(report, made.name, made.card.get("summary", ""), outcome.results, outcome.history, shown)
     figures = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in outcome.results["test"].items())
     training = outcome.results["training"]
@@ -79,3 +82,12 @@ def _experiment(arguments: argparse.Namespace, overrides: list[str], output: Pat
     if arguments.json:
         print(json.dumps({"recipe": made.name, "report": str(report), **outcome.results}))
     return 0
+
+
+def _watched(trainer: Trainer) -> list[Section]:
+    """Return what a trainer has seen of gates, if it watched any."""
+    from lstmapps.learning import WatchGates
+    from lstmapps.report import gates_shown
+
+    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
+    return [section for each in callbacks if isinstance(each, WatchGates) for section in gates_shown(each)]

@@ -32,22 +32,52 @@ _STYLE: Any = {
 }
 _ACROSS = 7  # pictures side by side
 _PLOTS_ACROSS = 4
+BEYOND = 0.3
+"""How far `regions` looks beyond the unit square."""
 _HEIGHT = 64  # of an input's picture, in points
 
 
-def curves(label: str, series: Mapping[str, Sequence[tuple[float, float]]], over: str = "epoch") -> str:
-    """Draw curves over epochs, or what else they go over, from zero up."""
+def curves(
+    label: str, series: Mapping[str, Sequence[tuple[float, float]]], over: str = "epoch", logarithmic: bool = False
+) -> str:
+    """Draw curves over epochs, or what else they go over, from zero up, or on a logarithmic scale."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(5, 2.8), layout="constrained")
         axes = figure.subplots()
         for name, points in series.items():
             axes.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) == 1 else None)
         axes.set(xlabel=over, ylabel=label)
-        axes.set_ylim(bottom=0)
+        if logarithmic:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.2)
         if len(series) > 1:
             axes.legend(frameon=False)
+        return _svg(figure)
+
+
+def regions(said: Mapping[str, Sequence[Sequence[float]]], classes: Mapping[str, Sequence[float]]) -> str:
+    """Draw for each net what it says between 0 and 1 over the unit square and a little beyond, dark where it says 1.
+
+    said: by name of a net rows of values, the lowest row first. classes: by the same names what is wanted at the
+    corners (0, 0), (0, 1), (1, 0) and (1, 1): a filled circle for 1, an empty one for 0.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(1.9 * len(said), 2.1), layout="constrained")
+        places = figure.subplots(1, len(said), squeeze=False).flatten()
+        for axes, (name, values) in zip(places, said.items(), strict=True):
+            extent = (-BEYOND, 1 + BEYOND, -BEYOND, 1 + BEYOND)
+            grid = np.asarray(values, dtype=float)
+            axes.imshow(grid, extent=extent, origin="lower", cmap="Blues", vmin=0, vmax=1.6, interpolation="bilinear")
+            if grid.min() < 0.5 < grid.max():
+                axes.contour(grid, levels=[0.5], extent=extent, colors=[_INK], linewidths=1)
+            for number, wanted in enumerate(classes[name]):
+                fill = _INK if wanted > 0.5 else "none"
+                axes.plot(number // 2, number % 2, "o", markeredgecolor=_INK, markerfacecolor=fill)
+            axes.set(xticks=[0, 1], yticks=[0, 1])
+            axes.set_title(name, fontsize=9, parse_math=False)
         return _svg(figure)
 
 

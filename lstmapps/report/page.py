@@ -34,17 +34,19 @@ def write_report(
     history: Sequence[dict[str, float]] = (),
     group: str = EACH,
     disturbed: Mapping[Disturbance, Evaluation] = MappingProxyType({}),
+    further: Sequence[Section] = (),
 ) -> None:
     """Write the report of a model's readings of a part, and its drawings as files into `<name>-drawings` beside it.
 
     history: adds the learning curves. group: as in SequenceData; adds the scores of each speaker or page.
-    disturbed: adds the scores under each disturbance.
+    disturbed: adds the scores under each disturbance. further: are shown below all others.
     """
     first = evaluation.first.score
     learning = _learning(history, [measured.score for measured in evaluation.scores.values()])
     sections = _SECTIONS[model.network.kind](model, evaluation)
     if disturbed:
         sections = [_disturbed(evaluation, disturbed), *sections]
+    sections = [*sections, *further]
     groups = evaluation.by_group(group) if group != EACH else {}
     page = template("page.html").render(
         style=style(),

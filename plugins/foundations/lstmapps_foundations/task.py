@@ -9,11 +9,14 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstmapps.learning import LearntBy
+from lstmapps.learning import RULES, LearntBy, error_flow
 from lstmapps.nn import GridLSTM, RecurrentLayer, initialise
+from lstmapps.report import Section, errors_shown
 from lstmapps.scores import SCORES
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps_foundations.problems import Episodes, Problem
+
+_SHOWN = 200  # steps of a sequence over which a report looks back
 
 
 class StepTask(LightningModule):
@@ -21,8 +24,11 @@ class StepTask(LightningModule):
 
     problem: what is learnt; a recipe takes it from its data. rule: by which the layer learns, one of
     `lstmapps.learning.RULES`. horizon: of TBPTT. solved: training stops once so many percent of the validation
-    sequences are right. lag: how many steps are to be remembered at most: gates begin so (`initialise`'s chrono).
-    Raises ValueError if the layer does not read what the problem gives.
+    sequences are right; without it, never before its end. lag: how many steps are to be remembered at most: gates
+    begin so (`initialise`'s chrono).
+    online: weights change while a sequence is read, at every step of which something is to be said, by a rule that goes
+    forwards; their influence on the state is carried on, and nothing grows with the length.
+    Raises ValueError if the layer does not read what the problem gives, and for a rule that cannot learn so.
     """
 
     def __init__(
@@ -32,8 +38,9 @@ class StepTask(LightningModule):
         rule: str = "BPTT",
         horizon: int = 100,
         optimisation: Optimisation = Optimisation(learning_rate=0.01, weight_decay=0.0, schedule="constant"),
-        solved: float = 100.0,
+        solved: float | None = 100.0,
         lag: int | None = None,
+        online: bool = False,
     ) -> None:
         super().__init__()
         size = layer.stack.input_size if isinstance(layer, RecurrentLayer) else layer.input_size
@@ -50,6 +57,10 @@ class StepTask(LightningModule):
             raise ValueError(f"{type(layer).__name__} learns by BPTT, not {rule}")
         else:
             self.layer = layer
+        if online and RULES[rule].learner is None:
+            able = ", ".join(each.name for each in RULES.values() if each.learner is not None)
+            raise ValueError(f"{rule} needs a whole sequence; online learn {able}")
+        self.automatic_optimization = not online
         self.readout = nn.Linear(width, problem.outputs)
         self.problem, self.optimisation, self.solved = problem, optimisation, solved
 
@@ -64,9 +75,38 @@ class StepTask(LightningModule):
         return said
 
     def training_step(self, batch: Episodes, batch_idx: int) -> Tensor:
-        loss = loss_of(self.problem, self(batch.x, batch.lengths), batch)
+        if self.automatic_optimization:
+            loss = loss_of(self.problem, self(batch.x, batch.lengths), batch)
+        else:
+            loss = self._learn_online(batch)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.x))
         return loss
+
+    def _learn_online(self, batch: Episodes) -> Tensor:
+        """Read a batch step by step and change the weights meanwhile; return the mean loss of what was said."""
+        assert isinstance(self.layer, LearntBy)
+        stack, make = self.layer.layer.stack, RULES[self.layer.rule].learner
+        assert make is not None
+        weights = stack.at(0)[0].weights()
+        learner = make(stack.cell, weights, len(batch.x))
+        optimiser: Any = self.optimizers()
+        schedule: Any = self.lr_schedulers()
+        losses = []
+        for step in range(batch.x.shape[1]):
+            h = learner.step(batch.x[:, step]).requires_grad_()
+            now = batch.at(step)
+            if not now.counts.any():
+                continue
+            loss = loss_of(self.problem, self.readout(h).unsqueeze(1), now)
+            optimiser.zero_grad()
+            self.manual_backward(loss)
+            assert h.grad is not None
+            for weight, gradient in zip(weights, learner.gradient(h.grad), strict=True):
+                weight.grad = gradient
+            optimiser.step()
+            losses.append(loss.detach())
+        schedule.step()
+        return torch.stack(losses).mean()
 
     def validation_step(self, batch: Episodes, batch_idx: int) -> None:
         self._measure("validation", batch)
@@ -89,8 +129,19 @@ class StepTask(LightningModule):
         said: Tensor = self(there.x, there.lengths).cpu()
         return said
 
+    @torch.no_grad()
+    def sections(self) -> list[Section]:
+        """Return what a report shows of the trained layer: how far errors reach back over a test sequence."""
+        stack = self.layer.layer.stack if isinstance(self.layer, LearntBy) else None
+        if stack is None or not stack.cell.unitwise or stack.directions * stack.num_layers > 1:
+            return []
+        episodes = self.problem.draw(1, torch.Generator().manual_seed(4))
+        x = episodes.x[0, :_SHOWN].to(self.device)
+        return [errors_shown({"this layer": error_flow(stack.cell, stack.at(0)[0].weights(), x)})]
+
     def on_validation_epoch_end(self) -> None:
-        if float(self.trainer.callback_metrics["validation_right"]) >= self.solved and not self.trainer.sanity_checking:
+        right = float(self.trainer.callback_metrics["validation_right"])
+        if self.solved is not None and right >= self.solved and not self.trainer.sanity_checking:
             self.trainer.should_stop = True
 
     def configure_optimizers(self) -> Any:

@@ -29,6 +29,13 @@ class Episodes:
     counts: Tensor
     allowed: Tensor | None = None
 
+    def at(self, step: int) -> Episodes:
+        """Return one step of every sequence."""
+        now = slice(step, step + 1)
+        allowed = None if self.allowed is None else self.allowed[:, now]
+        lengths = (self.lengths - step).clamp(0, 1)
+        return Episodes(self.x[:, now], lengths, self.targets[:, now], self.counts[:, now], allowed)
+
     def to(self, device: torch.device | str) -> Episodes:
         allowed = None if self.allowed is None else self.allowed.to(device)
         return Episodes(*(part.to(device) for part in (self.x, self.lengths, self.targets, self.counts)), allowed)

@@ -1,0 +1,155 @@
+"""The early tasks by many seeds and networks, in one table: `python -m tests.benchmarks.tasks [TASK …] [--seeds N]`.
+
+Every run is a recipe with a few settings and leaves its results in `runs/tasks`; one that is there is not repeated.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lstmapps.experiment import build_experiment, run_experiment
+from lstmapps.training import CHECKPOINT
+
+RUNS = Path("runs/tasks")
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe with settings. figure: what of its test is told; solved: whether that is enough."""
+
+    network: str
+    recipe: str
+    settings: tuple[str, ...] = ()
+    figure: str = "right"
+    solved: Callable[[float], bool] = lambda right: right == 100
+    best: Callable[[list[float]], float] = max
+
+
+def layer(name: str, **settings: object) -> tuple[str, ...]:
+    """Return the settings of a recipe that put another layer in its place."""
+    place = "--model.init_args.layer"
+    given = [part for key, value in settings.items() for part in (f"{place}.{key}", str(value).lower())]
+    return (place, f"lstmapps.nn.{name}", *given)
+
+
+def elman(inputs: int, hidden: int) -> tuple[str, ...]:
+    return (*layer("RNN", input_size=inputs, hidden_size=hidden), "--model.init_args.lag", "null")
+
+
+def long(steps: int, name: str = "length", lag: bool = True) -> tuple[str, ...]:
+    settings = (f"--data.init_args.problem.init_args.{name}", str(steps))
+    return (*settings, "--model.init_args.lag", str(steps)) if lag else settings
+
+
+def small(error: float) -> bool:
+    return error < 0.01
+
+
+def nearly(right: float) -> bool:
+    return right > 99
+
+
+FAR = {"figure": "right_up_to", "solved": lambda n: n >= 100}
+SQUARED = {"figure": "loss", "solved": small, "best": min}
+ENDLESS = {"figure": "right_symbols", "solved": lambda symbols: symbols == 100_000}
+TASKS = {
+    "embedded Reber grammar": (
+        Trial("LSTM", "reber"),
+        Trial("1997 rule, online", "reber", (*layer("LSTM", variant="1997"), "--model.init_args.rule", "1997 online")),
+        Trial("Elman", "reber", elman(7, 16)),
+    ),
+    "continual Reber grammar": (
+        Trial("LSTM", "continual-reber", **ENDLESS),
+        Trial("1997, no forget gates", "continual-reber", layer("LSTM", variant="1997"), **ENDLESS),
+        Trial("Elman", "continual-reber", elman(7, 24), **ENDLESS),
+    ),
+    "adding, 100": (
+        Trial("LSTM", "adding", **SQUARED),
+        Trial("Elman", "adding", elman(2, 32), **SQUARED),
+    ),
+    "adding, 500": (
+        Trial("LSTM", "adding", long(500), **SQUARED),
+        Trial("Elman", "adding", (*long(500, lag=False), *elman(2, 32)), **SQUARED),
+    ),
+    "adding, 1000": (Trial("LSTM", "adding", long(1000), **SQUARED),),
+    "temporal order, 100": (
+        Trial("LSTM", "temporal-order", solved=nearly),
+        Trial("Elman", "temporal-order", elman(8, 16), solved=nearly),
+    ),
+    "temporal order, 500": (
+        Trial("LSTM", "temporal-order", long(500), solved=nearly),
+        Trial("Elman", "temporal-order", (*long(500, lag=False), *elman(8, 16)), solved=nearly),
+    ),
+    "temporal order of three, 100": (
+        Trial("LSTM", "temporal-order-3", solved=nearly),
+        Trial("Elman", "temporal-order-3", elman(8, 16), solved=nearly),
+    ),
+    "temporal order of three, 500": (Trial("LSTM", "temporal-order-3", long(500), solved=nearly),),
+    "noise-free, 100": (Trial("LSTM, NOAF", "noise-free"), Trial("Elman", "noise-free", elman(102, 16))),
+    "a^n b^n": (
+        Trial("LSTM, peepholes", "counting-ab", **FAR),
+        Trial("LSTM", "counting-ab", ("--model.init_args.layer.init_args.peepholes", "false"), **FAR),
+        Trial("Elman", "counting-ab", elman(3, 4), **FAR),
+    ),
+    "a^n b^n c^n": (
+        Trial("LSTM, peepholes", "counting-abc", **FAR),
+        Trial("LSTM", "counting-abc", ("--model.init_args.layer.init_args.peepholes", "false"), **FAR),
+        Trial("Elman", "counting-abc", elman(4, 6), **FAR),
+    ),
+    "spike delays": (
+        Trial("LSTM, peepholes", "spikes"),
+        Trial("LSTM", "spikes", ("--model.init_args.layer.init_args.peepholes", "false")),
+        Trial("Elman", "spikes", elman(1, 8)),
+    ),
+    "parity of 50 bits": (
+        Trial("Grid LSTM, 2 layers", "parity", solved=nearly),
+        Trial("stacked LSTM, 2 layers", "parity", layer("LSTM", input_size=1, hidden_size=32, num_layers=2)),
+    ),
+}
+
+
+def run(task: str, trial: Trial, seed: int) -> tuple[Figures, Figures]:
+    """Return what a run has measured, and its steps and seconds; one that is there is read."""
+    name = "-".join(f"{task} {trial.network} {seed}".replace(",", "").replace("^", "").split())
+    folder = RUNS / name
+    results = folder / "results.json"
+    if not results.exists():
+        overrides = [*trial.settings, "--seed_everything", str(seed)]
+        experiment = build_experiment(f"foundations/{trial.recipe}", overrides, output=folder)
+        run_experiment(experiment, folder, resume=(folder / CHECKPOINT).exists())
+    read = json.loads(results.read_text(encoding="utf-8"))
+    return read["test"], read["training"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tasks", nargs="*", help="beginnings of names of tasks; all unless given")
+    parser.add_argument("--seeds", type=int, default=10)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| task | network | solved | best | median | steps | seconds |")
+    print("|---|---|---|---|---|---|---|")
+    for task, trials in TASKS.items():
+        if chosen.tasks and not task.startswith(tuple(chosen.tasks)):
+            continue
+        for trial in trials:
+            runs = [run(task, trial, seed) for seed in range(1, chosen.seeds + 1)]
+            figures = [test[trial.figure] for test, _ in runs]
+            solved = sum(trial.solved(figure) for figure in figures)
+            steps, seconds = (statistics.median(cost[key] for _, cost in runs) for key in ("steps", "seconds"))
+            best, median = trial.best(figures), statistics.median(figures)
+            told = f"{trial.figure.replace('_', ' ')} {best:.6g} | {median:.6g}"
+            print(
+                f"| {task} | {trial.network} | {solved} of {len(runs)} | {told} | {steps:.0f} | {seconds:.0f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
