@@ -14,7 +14,7 @@ Lengths = Tensor | Sequence[int]
 def whole_lengths(lengths: Lengths, batch: int, time: int, device: torch.device) -> Tensor:
     """Return lengths as int64 (batch,) on a device; raises ValueError unless they are whole, from 0 to `time`."""
     try:
-        given = torch.as_tensor(lengths)
+        given = torch.as_tensor(lengths, dtype=None if isinstance(lengths, Tensor) or len(lengths) else torch.int64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"lengths must be {batch} whole numbers, not {lengths!r} ({error})") from None
     if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
@@ -30,3 +30,11 @@ def whole_lengths(lengths: Lengths, batch: int, time: int, device: torch.device)
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
     """Return (batch, time), true where a step lies beyond its sequence's length."""
     return torch.arange(time, device=lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)
+
+
+def refuse_nan(name: str, values: Tensor, lengths: Tensor) -> None:
+    """Raise ValueError that names the rows of values (batch, time, features) with NaN inside their lengths."""
+    inside = ~padding_mask(lengths.to(values.device), values.shape[1])
+    rows = (values.isnan().any(dim=2) & inside).any(dim=1).nonzero().flatten().tolist()
+    if rows:
+        raise ValueError(f"{name} are not numbers (NaN) in rows {rows}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lstmapps.lengths import padding_mask
+from lstmapps.lengths import padding_mask, refuse_nan
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def forced_align(
     (batch,). A span's score is the mean probability of its symbol over its steps. Raises ValueError
     naming the rows that are too short for their targets, or whose logits are not numbers.
     """
-    refuse_nan(logits, lengths)
+    refuse_nan("logits", logits, lengths)
     log_probabilities = logits.float().log_softmax(dim=2)
     batch, time, _ = log_probabilities.shape
     states = 2 * int(target_lengths.max()) + 1
@@ -49,14 +49,6 @@ def forced_align(
         _spans(path[row, :length].tolist(), on_path[row].tolist(), labels[row].tolist())
         for row, length in enumerate(lengths.tolist())
     ]
-
-
-def refuse_nan(logits: Tensor, lengths: Tensor) -> None:
-    """Raise ValueError that names the rows of logits (batch, time, symbols) with NaN inside their lengths."""
-    inside = ~padding_mask(lengths.to(logits.device), logits.shape[1])
-    rows = (logits.isnan().any(dim=2) & inside).any(dim=1).nonzero().flatten().tolist()
-    if rows:
-        raise ValueError(f"logits are not numbers (NaN) in rows {rows}")
 
 
 def _may_skip(labels: Tensor, blank: int) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lstmapps.ctc.alignment import Span, refuse_nan
+from lstmapps.ctc.alignment import Span
 from lstmapps.ctc.loss import ctc_loss
-from lstmapps.lengths import padding_mask
+from lstmapps.lengths import padding_mask, refuse_nan
 
 Rescorer = Callable[[int, Sequence[tuple[int, ...]]], Tensor]
 """Another model of the same inputs: ln p, (readings,), of a row's readings."""
@@ -97,7 +97,7 @@ def beam_search(
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best must lie between 1 and the beam of {beam}, not {n_best}")
-    refuse_nan(logits, lengths)
+    refuse_nan("logits", logits, lengths)
     log_probabilities = logits.float().log_softmax(dim=2) if logits.dtype.itemsize < 8 else logits.log_softmax(dim=2)
     batch, time, symbols = log_probabilities.shape
     beams = _Beams.empty(batch, beam, log_probabilities)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmapps.learning.forward import RTRL, UORO, ElementwiseRTRL, ErrorCarousel, ForwardLearner, SnAp1
-from lstmapps.lengths import Lengths, padding_mask, whole_lengths
+from lstmapps.lengths import Lengths, padding_mask, refuse_nan, whole_lengths
 from lstmapps.nn import RecurrentLayer
 from lstmapps.nn.cells import Cell, State, Weights
 from lstmapps.nn.stack import Extras
@@ -62,7 +62,7 @@ class LearntBy(nn.Module):
     given not at all.
 
     horizon: steps after which TBPTT cuts off.
-    Raises ValueError for a rule that there is not, or a layer that it cannot train.
+    Raises ValueError for a rule that there is not, a layer that it cannot train, or x that is NaN within lengths.
     """
 
     def __init__(self, layer: RecurrentLayer, rule: str = "BPTT", horizon: int = 100) -> None:
@@ -83,12 +83,15 @@ class LearntBy(nn.Module):
         self.layer, self.rule, self.horizon = layer, rule, horizon
 
     def forward(self, x: Tensor, lengths: Lengths | None = None, state: Any = None) -> tuple[Tensor, Any]:
+        start = (state,) if isinstance(state, Tensor) else state
+        self.layer.stack.check(x, start)
+        own = whole_lengths([x.shape[1]] * len(x) if lengths is None else lengths, len(x), x.shape[1], x.device)
+        refuse_nan("inputs", x, own)
         if self.rule == "BPTT":
             y, end = self.layer(x, lengths, state)
             return y, end
         if self.rule == "TBPTT":
-            return self._in_pieces(x, lengths, state)
-        start = (state,) if isinstance(state, Tensor) else state
+            return self._in_pieces(x, own, state)
         if self.rule == "1997":
             stack = copy.copy(self.layer.stack)
             stack.cell = cast(Cell, _CutOff(stack.cell))
@@ -102,17 +105,15 @@ class LearntBy(nn.Module):
         weights = self.layer.stack.at(0)[0].weights()
         if lengths is None:
             return _forwards(learner, cell, y, begin, x, weights), end
-        beyond = padding_mask(whole_lengths(lengths, len(x), x.shape[1], x.device), x.shape[1]).unsqueeze(2)
+        beyond = padding_mask(own, x.shape[1]).unsqueeze(2)
         y = _forwards(learner, cell, y, begin, x.masked_fill(beyond, 0.0), weights)
         return y.masked_fill(beyond, 0.0), end
 
-    def _in_pieces(self, x: Tensor, lengths: Lengths | None, state: Any) -> tuple[Tensor, Any]:
-        own = None if lengths is None else whole_lengths(lengths, len(x), x.shape[1], x.device)
+    def _in_pieces(self, x: Tensor, lengths: Tensor, state: Any) -> tuple[Tensor, Any]:
         outputs = []
         for begin in range(0, x.shape[1], self.horizon):
             piece = x[:, begin : begin + self.horizon]
-            left = None if own is None else (own - begin).clamp(0, piece.shape[1])
-            y, state = self.layer(piece, left, state)
+            y, state = self.layer(piece, (lengths - begin).clamp(0, piece.shape[1]), state)
             outputs.append(y)
             state = state.detach() if isinstance(state, Tensor) else tuple(part.detach() for part in state)
         return torch.cat(outputs, dim=1), state

@@ -69,7 +69,7 @@ class RecurrentStack(nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor, lengths: Lengths | None, state: State | None) -> tuple[Tensor, State]:
-        self._check(x, state)
+        self.check(x, state)
         batch, time = x.shape[:2]
         exporting = torch.compiler.is_exporting()
         if lengths is not None:
@@ -193,7 +193,8 @@ class RecurrentStack(nn.Module):
             for direction, suffix in zip(self.at(index), (f"l{index}", f"l{index}_reverse"), strict=False):
                 yield direction, [f"{name}_{suffix}" for name in self.cell.shapes(1, self.hidden_size)]
 
-    def _check(self, x: Tensor, state: State | None) -> None:
+    def check(self, x: Tensor, state: State | None) -> None:
+        """Raise ValueError unless x and the state have the shapes that they should have."""
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x must be (batch, time, {self.input_size}), not {tuple(x.shape)}")
         if x.shape[1] == 0:

@@ -1,5 +1,6 @@
 """Learning rules against backpropagation through time, in whole and where they cut it off."""
 
+import gc
 from functools import partial
 
 import pytest
@@ -154,6 +155,52 @@ def test_a_layer_learns_by_a_rule_from_sequences_of_any_lengths(rule):
         exactly(got, tuple(alone))
     exact = torch.autograd.grad((expected * weighing).sum(), list(layer.parameters()))
     assert torch.allclose(got[0], exact[0]) == (rule in ("BPTT", "RTRL", "elementwise RTRL"))
+
+
+@pytest.mark.parametrize("rule", ["BPTT", "TBPTT", "1997 online"])
+def test_what_is_no_number_is_named_where_it_counts(rule):
+    layer, x = LearntBy(LSTM(INPUT, HIDDEN), rule), torch.randn(3, 6, INPUT)
+    x[1, 4] = float("nan")
+    y, _ = layer(x, [6, 4, 2])
+    assert bool(y.isfinite().all())
+    with pytest.raises(ValueError, match=r"inputs are not numbers \(NaN\) in rows \[1\]"):
+        layer(x, [6, 5, 2])
+    with pytest.raises(ValueError, match="rows \\[1\\]"):
+        layer(x)
+    for wrong, message in ((x[0], "x must be"), (x[:, :0], "no time steps")):
+        with pytest.raises(ValueError, match=message):
+            layer(wrong)
+    y, _ = layer(x[:0])
+    assert y.shape == (0, 6, HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("learner", "cell"),
+    [
+        (RTRL, LSTMCell("V")),
+        (SnAp1, LSTMCell("V")),
+        (ErrorCarousel, LSTMCell("V")),
+        (UORO, LSTMCell("V")),
+        (ElementwiseRTRL, ElementwiseLSTMCell()),
+    ],
+)
+def test_what_a_learner_holds_does_not_grow_with_time(learner, cell):
+    torch.manual_seed(0)
+    weights = tuple(torch.randn(shape) * 0.3 for shape in cell.shapes(INPUT, HIDDEN).values())
+    running = learner(cell, weights, BATCH)
+
+    def held():
+        gc.collect()
+        return sum(1 for each in gc.get_objects() if isinstance(each, torch.Tensor))
+
+    counts = []
+    for _ in range(3):
+        for _ in range(20):
+            running.step(torch.randn(BATCH, INPUT))
+            running.gradient(torch.randn(BATCH, running.state[0].shape[1]))
+        assert not any(part.requires_grad for part in running.state)
+        counts.append(held())
+    assert counts[0] == counts[1] == counts[2]
 
 
 def test_both_forms_of_the_rule_of_1997_are_one():
