@@ -32,14 +32,18 @@ def train(capsys, recipe, output, *overrides):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_trains_measures_and_reports(capsys, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("lstmapps_foundations.problems.reber._LONG", 50)
-    result = train(capsys, recipe, tmp_path / "run")
+    online = recipe.endswith("online")
+    short = ["--data.init_args.problem.init_args.length=20", "--model.init_args.lag=null"] if online else []
+    result = train(capsys, recipe, tmp_path / "run", *short)
     assert 0.0 <= result["test"]["right"] <= 100.0
-    assert result["training"]["steps"] <= 4
+    assert (result["training"]["steps"] > 4) == online
     assert json.loads((tmp_path / "run" / "results.json").read_text())["test"] == result["test"]
     page = (tmp_path / "run" / "report.html").read_text()
     assert recipe in page
-    assert page.count("<svg") == 2
-    assert sorted(path.name for path in (tmp_path / "run" / "report-drawings").iterdir()) == ["loss.svg", "right.svg"]
+    drawn = {path.stem for path in (tmp_path / "run" / "report-drawings").iterdir()}
+    assert page.count("<svg") == len(drawn)
+    assert drawn - {"error-flow", "error-ways"} == {"loss", "right"}
+    assert ("error-flow" in drawn) == (recipe not in ("foundations/parity", "foundations/addition"))
 
 
 def test_a_run_continues_as_if_it_had_not_stopped(capsys, tmp_path):
@@ -82,6 +86,42 @@ def test_a_recipe_chooses_its_rule_by_name(capsys, tmp_path):
     assert "no learning rule" in capsys.readouterr().err
 
 
+def test_a_step_learnt_online_is_the_step_that_backpropagation_takes(capsys, tmp_path):
+    one = ["--data.init_args.problem.init_args.longest=1", "--data.init_args.batches=1", "--trainer.max_epochs=1"]
+    layer = ["--model.init_args.layer=lstmapps.nn.LSTM", "--model.init_args.layer.input_size=1"]
+    layer += ["--model.init_args.layer.hidden_size=4", "--model.init_args.layer.num_layers=1"]
+    layer += ["--trainer.gradient_clip_val=null"]
+    for name, settings in (
+        ("whole", []),
+        ("online", ["--model.init_args.rule=SnAp-1", "--model.init_args.online=true"]),
+    ):
+        train(capsys, "foundations/parity", tmp_path / name, *one, *layer, *settings)
+    whole, online = (torch.load(tmp_path / run / "checkpoint.ckpt", weights_only=True) for run in ("whole", "online"))
+    for name, value in whole["state_dict"].items():
+        torch.testing.assert_close(value, online["state_dict"][name])
+
+
+def test_a_run_learnt_online_continues_as_if_it_had_not_stopped(capsys, tmp_path):
+    more = ["--model.init_args.optimisation.schedule=constant", "--data.init_args.problem.init_args.length=20"]
+    more += ["--model.init_args.solved=null", "--model.init_args.lag=null", "--data.init_args.batches=3"]
+    recipe = "foundations/temporal-order-online"
+    train(capsys, recipe, tmp_path / "whole", *more, "--trainer.max_epochs=3")
+    train(capsys, recipe, tmp_path / "part", *more, "--trainer.max_epochs=1")
+    train(capsys, recipe, tmp_path / "part", *more, "--trainer.max_epochs=3", "--resume")
+    whole, part = (torch.load(tmp_path / run / "checkpoint.ckpt", weights_only=True) for run in ("whole", "part"))
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, part["state_dict"][name]), name
+
+
+def test_gates_that_are_watched_stand_in_the_report(capsys, tmp_path):
+    watched = ["--trainer.callbacks+=lstmapps.learning.WatchGates", "--trainer.callbacks.every=1"]
+    train(capsys, "foundations/reber", tmp_path / "run", *watched)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Gates of layer.0.0" in page
+    drawn = {path.stem for path in (tmp_path / "run" / "report-drawings").iterdir()}
+    assert {f"gates-layer.0.0-{kind}" for kind in ("open", "saturated", "state")} < drawn
+
+
 def test_a_run_needs_no_seed(capsys, tmp_path):
     assert train(capsys, "foundations/reber", tmp_path / "run", "--seed_everything=false")["test"]["loss"] > 0
 
@@ -92,13 +132,14 @@ def test_a_run_needs_no_seed(capsys, tmp_path):
         (lambda: LSTM(2, 4), {}, "reads 2 features, and Parity gives 1"),
         (lambda: GRU(1, 4), {"rule": "1997"}, "cannot train GRUCell"),
         (lambda: GridLSTM(1, 4, 2), {"rule": "RTRL"}, "GridLSTM learns by BPTT"),
+        (lambda: LSTM(1, 4), {"rule": "1997", "online": True}, "online learn 1997 online, RTRL"),
         (lambda: GridLSTM(1, 4, 2), {"lag": 50}, "no gates that a lag could set"),
         (lambda: GRU(1, 4), {"lag": 50}, "no forget gates"),
     ],
 )
 def test_a_layer_that_does_not_fit_is_named(layer, settings, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        StepTask(layer(), Parity(5), **settings)
+        StepTask(layer(), Parity(1, 5), **settings)
 
 
 @pytest.mark.parametrize(

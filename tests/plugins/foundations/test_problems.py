@@ -34,7 +34,7 @@ PROBLEMS = [
     Counting(),
     Counting(3, 1, 4),
     SpikeDelays(),
-    Parity(7),
+    Parity(1, 7),
     Addition(3),
     Pixels(),
 ]
@@ -213,8 +213,10 @@ def test_sums_and_parities():
     for row, targets in zip(digits.tolist(), episodes.targets.tolist(), strict=True):
         a, b = (int("".join(map(str, row[begin : begin + 3]))) for begin in (1, 5))
         assert int("".join(map(str, targets[-4:]))) == a + b
-    bits = drawn(Parity(7))
-    assert torch.equal((bits.x > 0).sum(dim=(1, 2)) % 2, bits.targets[:, -1])
+    bits = drawn(Parity(2, 7))
+    assert bits.lengths.unique().tolist() == [2, 3, 4, 5, 6, 7]
+    assert torch.equal((bits.x > 0).sum(dim=(1, 2)) % 2, bits.targets[bits.counts])
+    assert torch.equal((bits.x != 0).sum(dim=(1, 2)), bits.lengths)
 
 
 def test_pictures_of_a_part_are_its_own():
@@ -239,6 +241,7 @@ def test_pictures_of_a_part_are_its_own():
         lambda: Counting(2, 5, 3),
         lambda: SpikeDelays(10, 10),
         lambda: Parity(0),
+        lambda: Parity(9, 5),
         lambda: Addition(-3),
         lambda: Pixels("all"),
     ],
