@@ -12,7 +12,7 @@ import pytest
 from lstmapps.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += [*ROOT.glob("plugins/*/README.md"), *ROOT.glob("recipes/*/README.md")]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -22,14 +22,21 @@ def blocks(page, language):
     return [code for found, code in BLOCK.findall(text) if found == language]
 
 
+def drawings_of(page):
+    """Run the Python of a page; return what it has drawn, by the names that it gives to it."""
+    names: dict[str, object] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+    return {name: value for name, value in names.items() if isinstance(value, str) and value.startswith("<svg")}
+
+
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))
 def test_python_runs(page):
-    names: dict[str, object] = {}
-    for code in blocks(page, "python"):
-        exec(compile(code, str(page), "exec"), names)
+    drawn = set(drawings_of(page))
+    assert drawn == set(re.findall(r"\]\(figures/(\w+)\.svg\)", page.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

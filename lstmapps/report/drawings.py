@@ -70,7 +70,7 @@ def regions(said: Mapping[str, Sequence[Sequence[float]]], classes: Mapping[str,
         for axes, (name, values) in zip(places, said.items(), strict=True):
             extent = (-BEYOND, 1 + BEYOND, -BEYOND, 1 + BEYOND)
             grid = np.asarray(values, dtype=float)
-            axes.imshow(grid, extent=extent, origin="lower", cmap="Blues", vmin=0, vmax=1.6, interpolation="bilinear")
+            axes.imshow(grid, extent=extent, origin="lower", cmap="Blues", vmin=0, vmax=2.5, interpolation="bilinear")
             if grid.min() < 0.5 < grid.max():
                 axes.contour(grid, levels=[0.5], extent=extent, colors=[_INK], linewidths=1)
             for number, wanted in enumerate(classes[name]):

@@ -5,11 +5,14 @@ Inputs are x (count, inputs); the tutorial's chapters 3 and 4 in a few lines eac
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
+
+from lstmapps.report.drawings import BEYOND, regions
 
 CORNERS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 """All inputs of two truth values."""
@@ -20,6 +23,15 @@ GATES = {
     "XOR": torch.tensor([0.0, 1.0, 1.0, 0.0]),
 }
 """What each gate says of the corners."""
+
+
+def boundaries(learnt: Mapping[str, Callable[[Tensor], Tensor]], points: int = 60) -> str:
+    """Draw (SVG) where units or nets, by the names of the gates that they have learnt, say 1 and where 0."""
+    axis = torch.linspace(-BEYOND, 1 + BEYOND, points)
+    across, up = torch.meshgrid(axis, axis, indexing="xy")
+    places = torch.stack([across.flatten(), up.flatten()], dim=1)
+    said = {gate: unit(places).view(points, points).tolist() for gate, unit in learnt.items()}
+    return regions(said, {gate: GATES[gate].tolist() for gate in learnt})
 
 
 @dataclass
