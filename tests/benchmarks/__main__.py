@@ -4,10 +4,11 @@ import sys
 
 import torch
 
-from tests.benchmarks import captioning, layers, online, prediction, speech, start, training, translation
+from tests.benchmarks import captioning, grids, layers, online, prediction, speech, start, training, translation
 
 BENCHMARKS = {
     "layers": layers.run,
+    "grids": grids.run,
     "training": training.run,
     "prediction": prediction.run,
     "speech": speech.run,
