@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lstmapps.learning.rules import LearntBy
+from lstmapps.lengths import whole_lengths
 from lstmapps.nn import RecurrentLayer
 from lstmapps.nn.cells import Cell, State, Weights
 
@@ -23,11 +24,13 @@ class CarriedState(Callback):
     a batch of training with the state in which it left the one before, and errors stop there.
 
     Row r of a batch goes on where row r of the one before ended. A batch may say which do not: an attribute `begins`,
-    (batch,) truth values; and none do at the beginning of an epoch, or when the number of rows changes.
+    (batch,) truth values; and none do at the beginning of an epoch, or when the number of rows changes. A row that has
+    ended before its batch did stays empty, or is said to begin; else a ValueError names it.
     """
 
     def __init__(self) -> None:
         self._states: dict[nn.Module, tuple[Tensor, ...]] = {}
+        self._ended: dict[nn.Module, Tensor] = {}  # rows that have, (batch,)
         self._handles: list[RemovableHandle] = []
         self._names: dict[str, RecurrentLayer | LearntBy] = {}
         self._restored: dict[str, tuple[Tensor, ...]] = {}
@@ -40,6 +43,7 @@ class CarriedState(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._states.clear()
+        self._ended.clear()
 
     def state_dict(self) -> dict[str, Any]:
         return {name: self._states[layer] for name, layer in self._names.items() if layer in self._states}
@@ -58,9 +62,12 @@ class CarriedState(Callback):
                 rows = stays.to(state[0].device)
                 if len(rows) == state[0].shape[1]:
                     self._states[layer] = tuple(part * rows.view(1, -1, 1) for part in state)
+            for layer, ended in self._ended.items():
+                if len(ended) == len(stays):
+                    self._ended[layer] = ended & stays.to(ended.device)
         for layer in recurrent_layers(pl_module).values():
             self._handles.append(layer.register_forward_pre_hook(self._give, with_kwargs=True))
-            self._handles.append(layer.register_forward_hook(self._keep))
+            self._handles.append(layer.register_forward_hook(self._keep, with_kwargs=True))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         while self._handles:
@@ -70,12 +77,19 @@ class CarriedState(Callback):
         given = named.get("state", args[2] if len(args) > 2 else None)
         held = self._states.get(layer)
         if given is not None or held is None or held[0].shape[1] != len(args[0]):
+            self._ended.pop(layer, None)
             return None
+        if layer in self._ended:
+            rows = (self._ended[layer] & (_own_lengths(args, named) > 0)).nonzero().flatten().tolist()
+            if rows:
+                raise ValueError(f"rows {rows} have ended; say in the batch's `begins` where they begin anew")
         return args[:2], {**named, "state": held if len(held) > 1 else held[0]}
 
-    def _keep(self, layer: nn.Module, args: Any, result: tuple[Tensor, Any]) -> None:
+    def _keep(self, layer: nn.Module, args: Any, named: dict[str, Any], result: tuple[Tensor, Any]) -> None:
         state = result[1] if isinstance(result[1], tuple) else (result[1],)
         self._states[layer] = tuple(part.detach() for part in state)
+        ended = _own_lengths(args, named) < args[0].shape[1]
+        self._ended[layer] = ended | self._ended.get(layer, torch.zeros_like(ended))
 
 
 @dataclass(frozen=True)
@@ -171,6 +185,14 @@ def recurrent_layers(module: nn.Module) -> dict[str, RecurrentLayer | LearntBy]:
         for name, layer in module.named_modules()
         if isinstance(layer, RecurrentLayer | LearntBy) and id(layer) not in learnt
     }
+
+
+def _own_lengths(args: Sequence[Any], named: dict[str, Any]) -> Tensor:
+    """Return the lengths (batch,) that a layer was given, or the time of x for each row."""
+    x = args[0]
+    lengths = named.get("lengths", args[1] if len(args) > 1 else None)
+    lengths = [x.shape[1]] * len(x) if lengths is None else lengths
+    return whole_lengths(lengths, len(x), x.shape[1], x.device)
 
 
 def _recurrent(layer: nn.Module) -> RecurrentLayer:

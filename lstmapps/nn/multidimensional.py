@@ -141,7 +141,7 @@ class MDLSTM(nn.Module):
         """
         weight_ih, weight_hh, bias, *peepholes = layer.parameters()
         axes = range(1, self.dimensions)
-        inputs = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight_ih.mT).view(*x.shape[:-1], -1)
+        inputs = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight_ih.mT).view(*x.shape[:-1], bias.shape[-1])
         inputs = wave.skewed(inputs.movedim(1, -2), 1)  # (steps, directions, *across, batch, rows)
         looking = None
         if peepholes:  # (2 * dimensions + 1, directions, 1 …, hidden), as wide as the cells are

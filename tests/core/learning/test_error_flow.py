@@ -1,6 +1,7 @@
 """How errors flow back, and what gates do."""
 
 import math
+import types
 
 import pytest
 import torch
@@ -194,6 +195,27 @@ def test_rows_that_begin_forget_what_was_before():
     whole, _ = layer(x[1:])
     torch.testing.assert_close(module.outputs[1][:1], alone, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(module.outputs[1][1:], whole[:, 4:], atol=1e-6, rtol=1e-5)
+
+
+def test_a_stream_that_ended_goes_on_only_as_another():
+    layer, callback = LSTM(1, 8), CarriedState()
+    module, x = Stream(layer), torch.randn(2, 4, 1)
+    callback.on_fit_start(None, module)
+
+    def read(lengths, begins=None):
+        callback.on_train_batch_start(None, module, types.SimpleNamespace(begins=begins), 0)
+        y, _ = module.layer(x, lengths)
+        callback.on_train_batch_end(None, module)
+        return y
+
+    fresh, _ = layer(x)
+    read([4, 2])
+    read([4, 0])  # nothing more of it
+    with pytest.raises(ValueError, match=r"rows \[1\] have ended"):
+        read([4, 4])
+    callback.on_train_batch_end(None, module)
+    torch.testing.assert_close(read([4, 4], begins=[False, True])[1], fresh[1])
+    read([4, 4])
 
 
 def test_gates_are_watched_while_a_task_trains():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from cut import assert_cut_changes_nothing, exactly
 
-from lstmapps.nn import MDLSTM, md_lstm_step
+from lstmapps.nn import MDLSTM, GridLSTM, md_lstm_step
 
 INPUT, HIDDEN = 2, 3
 LAYERS = {
@@ -134,3 +134,10 @@ def test_wrong_shapes_are_named(x, lengths, message):
         MDLSTM(INPUT, HIDDEN)(x, lengths)
     with pytest.raises(ValueError, match="state must be"):
         MDLSTM(INPUT, HIDDEN)(torch.zeros(2, 3, 4, INPUT), None, (torch.zeros(4, 2, 4, HIDDEN),) * 2)
+
+
+@pytest.mark.parametrize("layer", [MDLSTM(1, 4, num_layers=2), GridLSTM(1, 4, 2, dimensions=2)], ids=["md", "grid"])
+def test_a_batch_of_none_is_a_batch(layer):
+    y, state = layer(torch.randn(0, 3, 5, 1))
+    assert (y.shape[:3], all(part.shape[1] == 0 for part in state)) == ((0, 3, 5), True)
+    y.sum().backward()

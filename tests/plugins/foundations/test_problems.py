@@ -35,7 +35,7 @@ PROBLEMS = [
     Counting(3, 1, 4),
     SpikeDelays(),
     Parity(1, 7),
-    Addition(3),
+    Addition(3, 3),
     Pixels(),
 ]
 EVERY = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: type(problem).__name__)
@@ -208,7 +208,7 @@ def test_delays_are_those_between_spikes():
 
 
 def test_sums_and_parities():
-    episodes = drawn(Addition(3))
+    episodes = drawn(Addition(3, 3))
     digits = episodes.x.argmax(dim=2)
     for row, targets in zip(digits.tolist(), episodes.targets.tolist(), strict=True):
         a, b = (int("".join(map(str, row[begin : begin + 3]))) for begin in (1, 5))
@@ -242,7 +242,7 @@ def test_pictures_of_a_part_are_its_own():
         lambda: SpikeDelays(10, 10),
         lambda: Parity(0),
         lambda: Parity(9, 5),
-        lambda: Addition(-3),
+        lambda: Addition(-3, 3),
         lambda: Pixels("all"),
     ],
 )

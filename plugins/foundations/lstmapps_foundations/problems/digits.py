@@ -51,26 +51,28 @@ class Addition(Problem):
     """Two numbers are read digit by digit, and then their sum is to be said, digit by digit (Kalchbrenner et al. 2016,
     section 4.2).
 
-    digits: of each number, the first of which may be 0; a sum has one more.
+    shortest, longest: how many digits each number has, the first of which may be 0, is drawn evenly from these, and is
+    the same for all that are drawn at once; a sum has one more.
     """
 
     inputs, outputs = 11, 10
     loss: Loss = "classes"
 
-    def __init__(self, digits: int = 15) -> None:
-        check_lengths(1, digits, most=1_000)
-        self.digits = digits
+    def __init__(self, shortest: int = 1, longest: int = 15) -> None:
+        check_lengths(1, shortest, longest, most=1_000)
+        self.shortest, self.longest = shortest, longest
 
     def draw(self, count: int, generator: Generator) -> Episodes:
-        a, b = (whole_number(generator, 0, 9, count, self.digits) for _ in range(2))
+        digits = int(whole_number(generator, self.shortest, self.longest))
+        a, b = (whole_number(generator, 0, 9, count, digits) for _ in range(2))
         result, carry = [], torch.zeros(count, dtype=torch.long)
-        for place in reversed(range(self.digits)):
+        for place in reversed(range(digits)):
             total = a[:, place] + b[:, place] + carry
             result.append(total % 10)
             carry = total // 10
         sums = torch.stack([carry, *reversed(result)], dim=1)
         gap = torch.full((count, 1), _NOTHING)
-        symbols = torch.cat([gap, a, gap, b, gap.expand(-1, self.digits + 2)], dim=1)
+        symbols = torch.cat([gap, a, gap, b, gap.expand(-1, digits + 2)], dim=1)
         begin = symbols.shape[1] - sums.shape[1]
         targets = torch.cat([torch.zeros(count, begin, dtype=torch.long), sums], dim=1)
         counts = (torch.arange(symbols.shape[1]) >= begin).expand(count, -1)
