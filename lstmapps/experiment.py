@@ -17,6 +17,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
+from lstmapps.errors import UserError
 from lstmapps.recipe import RecipeParser, parsed, recipe_file, seed_of
 from lstmapps.tasks.callbacks import ExactResume, History
 from lstmapps.training import CHECKPOINT, claim
@@ -76,8 +77,13 @@ def build_experiment(
 
 def run_experiment(experiment: Experiment, output: Path, *, resume: bool) -> Outcome:
     """Train and test into a folder: a checkpoint, and `results.json`; raises Interrupted after Ctrl-C."""
-    claim(output, resume)
     trainer, history = experiment.trainer, History()
+    shared = trainer.gradient_clip_val or trainer.accumulate_grad_batches > 1
+    if shared and not experiment.task.automatic_optimization:
+        raise UserError(
+            "this task changes its weights itself; leave out trainer.gradient_clip_val and accumulate_grad_batches"
+        )
+    claim(output, resume)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks += [history, ExactResume(output / CHECKPOINT)]
     trainer.fit(experiment.task, experiment.data, ckpt_path=str(output / CHECKPOINT) if resume else None)

@@ -13,6 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from lstmapps.errors import UserError
 from lstmapps.learning.rules import LearntBy
 from lstmapps.lengths import whole_lengths
 from lstmapps.nn import RecurrentLayer
@@ -33,7 +34,7 @@ class CarriedState(Callback):
         self._ended: dict[nn.Module, Tensor] = {}  # rows that have, (batch,)
         self._handles: list[RemovableHandle] = []
         self._names: dict[str, RecurrentLayer | LearntBy] = {}
-        self._restored: dict[str, tuple[Tensor, ...]] = {}
+        self._restored: dict[str, tuple[tuple[Tensor, ...], Tensor]] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._names = recurrent_layers(pl_module)
@@ -46,14 +47,19 @@ class CarriedState(Callback):
         self._ended.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: self._states[layer] for name, layer in self._names.items() if layer in self._states}
+        return {
+            name: (self._states[layer], self._ended[layer])
+            for name, layer in self._names.items()
+            if layer in self._states
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._restored = state_dict
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        for name, state in self._restored.items():
+        for name, (state, ended) in self._restored.items():
             self._states[self._names[name]] = tuple(part.to(pl_module.device) for part in state)
+            self._ended[self._names[name]] = ended.to(pl_module.device)
         self._restored = {}
         begins = getattr(batch, "begins", None)
         if begins is not None:
@@ -88,7 +94,8 @@ class CarriedState(Callback):
     def _keep(self, layer: nn.Module, args: Any, named: dict[str, Any], result: tuple[Tensor, Any]) -> None:
         state = result[1] if isinstance(result[1], tuple) else (result[1],)
         self._states[layer] = tuple(part.detach() for part in state)
-        ended = _own_lengths(args, named) < args[0].shape[1]
+        lengths = _own_lengths(args, named)
+        ended = (lengths > 0) & (lengths < args[0].shape[1])
         self._ended[layer] = ended | self._ended.get(layer, torch.zeros_like(ended))
 
 
@@ -106,7 +113,7 @@ class GateStatistics:
 
 
 class WatchGates(Callback):
-    """Watches the gates and states of every recurrent layer while it is trained.
+    """Watches the gates and states of every recurrent layer while it is trained, except where it is learnt online.
 
     every: batches from one look to the next, which costs about as much as a forward pass, step by step. history: for
     each look the step, and by layer, number, direction and gate, as in `encoder.recurrent.0.0.f`, what it did; `.state`
@@ -120,6 +127,22 @@ class WatchGates(Callback):
         self.history: list[tuple[int, dict[str, GateStatistics], dict[str, list[float]]]] = []
         self._handles: list[RemovableHandle] = []
         self._seen: tuple[dict[str, GateStatistics], dict[str, list[float]]] = ({}, {})
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not recurrent_layers(pl_module):
+            raise UserError(f"{type(pl_module).__name__} has no recurrent layers with gates to be watched")
+
+    def state_dict(self) -> dict[str, Any]:
+        plain = [
+            (step, {name: vars(each) for name, each in gates.items()}, sizes) for step, gates, sizes in self.history
+        ]
+        return {"history": plain}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = [
+            (step, {name: GateStatistics(**each) for name, each in gates.items()}, sizes)
+            for step, gates, sizes in state_dict["history"]
+        ]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step % self.every == 0:

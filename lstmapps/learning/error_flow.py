@@ -39,18 +39,18 @@ class ErrorFlow:
 def error_flow(cell: Cell, weights: Weights, x: Tensor, start: State | None = None) -> ErrorFlow:
     """Return how errors flow back over a sequence x (time, input), from its last step to its first.
 
-    It is the product of the Jacobians of all steps (Hochreiter 1991; Bengio et al. 1994, eq. 5). start: the state
-    before the first step, (size,) each; zeros unless given. Raises ValueError for a sequence of no steps, and for a
-    cell whose units meet elsewhere than in its recurrent weights: its ways could not be told apart.
+    It is the product of the Jacobians of all steps (Hochreiter 1991; Bengio et al. 1994, eq. 5), in float64. start: the
+    state before the first step, (size,) each; zeros unless given. Raises ValueError for a sequence of no steps, and for
+    a cell whose units meet elsewhere than in its recurrent weights: its ways could not be told apart.
     """
     if not cell.unitwise:
         raise ValueError(f"{cell} has units that meet in more than recurrent weights; its ways cannot be told apart")
     if not len(x):
         raise ValueError("x has no time steps over which errors could flow")
-    weights = tuple(weight.detach() for weight in weights)
+    weights, x = tuple(weight.detach().double() for weight in weights), x.double()
     hidden = cell.hidden_size(weights)
     sizes = cell.state_sizes(hidden)
-    state = tuple(x.new_zeros(size) for size in sizes) if start is None else start
+    state = tuple(x.new_zeros(size) for size in sizes) if start is None else tuple(part.double() for part in start)
     gates = [letter for letter, count in zip(cell.gates, cell.blocks(hidden), strict=True) for _ in range(count)]
     inputs = cell.inputs(x, weights).detach()
     whole, within, paths = [], [], []

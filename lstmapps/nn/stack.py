@@ -187,12 +187,6 @@ class RecurrentStack(nn.Module):
         keep = x.new_empty(1, *x.shape[1:]).bernoulli_(1.0 - share)
         return x * (keep / (1.0 - share))
 
-    def torch_names(self) -> Iterator[tuple[Direction, list[str]]]:
-        """Yield each direction of each layer with the names that torch gives its weights."""
-        for index in range(self.num_layers):
-            for direction, suffix in zip(self.at(index), (f"l{index}", f"l{index}_reverse"), strict=False):
-                yield direction, [f"{name}_{suffix}" for name in self.cell.shapes(1, self.hidden_size)]
-
     def check(self, x: Tensor, state: State | None) -> None:
         """Raise ValueError unless x and the state have the shapes that they should have."""
         if x.dim() != 3 or x.shape[2] != self.input_size:
@@ -206,6 +200,12 @@ class RecurrentStack(nn.Module):
         if given != expected:
             shown = [" and ".join(map(str, shapes)) for shapes in (expected, given)]
             raise ValueError(f"the state must be {shown[0]}, not {shown[1]}")
+
+    def torch_names(self) -> Iterator[tuple[Direction, list[str]]]:
+        """Yield each direction of each layer with the names that torch gives its weights."""
+        for index in range(self.num_layers):
+            for direction, suffix in zip(self.at(index), (f"l{index}", f"l{index}_reverse"), strict=False):
+                yield direction, [f"{name}_{suffix}" for name in self.cell.shapes(1, self.hidden_size)]
 
 
 class Direction(nn.Module):

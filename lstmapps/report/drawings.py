@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.ticker import MaxNLocator
 
+BEYOND = 0.3
+"""How far `regions` looks beyond the unit square."""
+
 _INK, _DOUBT = "#010203", "#030201"  # stand for the page's own colours, see _svg
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own letters
@@ -32,8 +35,6 @@ _STYLE: Any = {
 }
 _ACROSS = 7  # pictures side by side
 _PLOTS_ACROSS = 4
-BEYOND = 0.3
-"""How far `regions` looks beyond the unit square."""
 _HEIGHT = 64  # of an input's picture, in points
 
 

@@ -42,8 +42,8 @@ def elman(inputs: int, hidden: int) -> tuple[str, ...]:
     return (*layer("RNN", input_size=inputs, hidden_size=hidden), "--model.init_args.lag", "null")
 
 
-def long(steps: int, name: str = "length", lag: bool = True) -> tuple[str, ...]:
-    settings = (f"--data.init_args.problem.init_args.{name}", str(steps))
+def long(steps: int, lag: bool = True) -> tuple[str, ...]:
+    settings = ("--data.init_args.problem.init_args.length", str(steps))
     return (*settings, "--model.init_args.lag", str(steps)) if lag else settings
 
 
@@ -58,10 +58,12 @@ def nearly(right: float) -> bool:
 FAR = {"figure": "right_up_to", "solved": lambda n: n >= 100}
 SQUARED = {"figure": "loss", "solved": small, "best": min}
 ENDLESS = {"figure": "right_symbols", "solved": lambda symbols: symbols == 100_000}
+FORWARDS = ("--model.init_args.rule", "1997 online")
+STACKED = {"input_size": 1, "hidden_size": 32, "num_layers": 2}
 TASKS = {
     "embedded Reber grammar": (
         Trial("LSTM", "reber"),
-        Trial("1997 rule, online", "reber", (*layer("LSTM", variant="1997"), "--model.init_args.rule", "1997 online")),
+        Trial("1997, its rule forwards", "reber", (*layer("LSTM", variant="1997"), *FORWARDS)),
         Trial("Elman", "reber", elman(7, 16)),
     ),
     "continual Reber grammar": (
@@ -109,7 +111,7 @@ TASKS = {
     ),
     "parity of 50 bits": (
         Trial("Grid LSTM, 2 layers", "parity", solved=nearly),
-        Trial("stacked LSTM, 2 layers", "parity", layer("LSTM", input_size=1, hidden_size=32, num_layers=2)),
+        Trial("stacked LSTM, 2 layers", "parity", layer("LSTM", **STACKED), solved=nearly),
     ),
 }
 

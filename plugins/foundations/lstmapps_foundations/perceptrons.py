@@ -26,7 +26,12 @@ GATES = {
 
 
 def boundaries(learnt: Mapping[str, Callable[[Tensor], Tensor]], points: int = 60) -> str:
-    """Draw (SVG) where units or nets, by the names of the gates that they have learnt, say 1 and where 0."""
+    """Draw (SVG) where units or nets, by the names of the gates that they have learnt, say 1 and where 0.
+
+    Raises ValueError for a gate that is not of `GATES`.
+    """
+    if not learnt or not learnt.keys() <= GATES.keys():
+        raise ValueError(f"boundaries are drawn of {', '.join(GATES)}, not {', '.join(learnt) or 'nothing'}")
     axis = torch.linspace(-BEYOND, 1 + BEYOND, points)
     across, up = torch.meshgrid(axis, axis, indexing="xy")
     places = torch.stack([across.flatten(), up.flatten()], dim=1)
@@ -98,7 +103,7 @@ class SigmoidUnit(Perceptron):
 class Multilayer:
     """Layers of sigmoid units that learn by backpropagation (Rumelhart, Hinton & Williams 1986).
 
-    sizes: of the input and of each layer. Above the errors are delta = (t - y) y (1 - y); below, each unit's is what
+    sizes: of the input and of each layer. Above the errors are delta = (y - t) y (1 - y); below, each unit's is what
     the units above report through their weights, delta = (sum_k w_k delta_k) y (1 - y).
     """
 

@@ -9,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lstmapps.errors import UserError
 from lstmapps.learning import RULES, LearntBy, error_flow
 from lstmapps.nn import GridLSTM, RecurrentLayer, initialise
 from lstmapps.report import Section, errors_shown
@@ -16,7 +17,8 @@ from lstmapps.scores import SCORES
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps_foundations.problems import Episodes, Problem
 
-_SHOWN = 200  # steps of a sequence over which a report looks back
+_TRIED = 20  # sequences, over the longest of which a report looks back,
+_SHOWN = 200  # but over no more steps
 
 
 class StepTask(LightningModule):
@@ -26,9 +28,10 @@ class StepTask(LightningModule):
     `lstmapps.learning.RULES`. horizon: of TBPTT. solved: training stops once so many percent of the validation
     sequences are right; without it, never before its end. lag: how many steps are to be remembered at most: gates
     begin so (`initialise`'s chrono).
-    online: weights change while a sequence is read, at every step of which something is to be said, by a rule that goes
-    forwards; their influence on the state is carried on, and nothing grows with the length.
-    Raises ValueError if the layer does not read what the problem gives, and for a rule that cannot learn so.
+    online: weights change while a batch is read, at every step of which something is to be said, by a rule that goes
+    forwards; their influence on the state is carried on to the end of the batch, and nothing grows with its length.
+    Raises ValueError if the layer does not read what the problem gives, for a rule that cannot learn so, and for a
+    plateau.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class StepTask(LightningModule):
         if online and RULES[rule].learner is None:
             able = ", ".join(each.name for each in RULES.values() if each.learner is not None)
             raise ValueError(f"{rule} needs a whole sequence; online learn {able}")
+        if optimisation.schedule == "plateau":
+            raise ValueError("no score decides of an early task; take a schedule other than plateau")
         self.automatic_optimization = not online
         self.readout = nn.Linear(width, problem.outputs)
         self.problem, self.optimisation, self.solved = problem, optimisation, solved
@@ -73,6 +78,10 @@ class StepTask(LightningModule):
         y, _ = self.layer(x, lengths)
         said: Tensor = self.readout(y)
         return said
+
+    def on_fit_start(self) -> None:
+        if not self.automatic_optimization and self.trainer.world_size > 1:
+            raise UserError("an early task is learnt online by one process; leave out --trainer.devices and num_nodes")
 
     def training_step(self, batch: Episodes, batch_idx: int) -> Tensor:
         if self.automatic_optimization:
@@ -131,12 +140,13 @@ class StepTask(LightningModule):
 
     @torch.no_grad()
     def sections(self) -> list[Section]:
-        """Return what a report shows of the trained layer: how far errors reach back over a test sequence."""
+        """Return what a report shows of the trained layer: how far errors reach back over a long sequence."""
         stack = self.layer.layer.stack if isinstance(self.layer, LearntBy) else None
         if stack is None or not stack.cell.unitwise or stack.directions * stack.num_layers > 1:
             return []
-        episodes = self.problem.draw(1, torch.Generator().manual_seed(4))
-        x = episodes.x[0, :_SHOWN].to(self.device)
+        episodes = self.problem.draw(_TRIED, torch.Generator().manual_seed(4))
+        longest = int(episodes.lengths.argmax())
+        x = episodes.x[longest, : min(_SHOWN, int(episodes.lengths[longest]))].to(self.device)
         return [errors_shown({"this layer": error_flow(stack.cell, stack.at(0)[0].weights(), x)})]
 
     def on_validation_epoch_end(self) -> None:

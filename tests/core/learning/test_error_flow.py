@@ -216,6 +216,14 @@ def test_a_stream_that_ended_goes_on_only_as_another():
     callback.on_train_batch_end(None, module)
     torch.testing.assert_close(read([4, 4], begins=[False, True])[1], fresh[1])
     read([4, 4])
+    read([4, 2])
+    again = CarriedState()
+    again.load_state_dict(callback.state_dict())
+    again.on_fit_start(None, module)
+    again.on_train_batch_start(None, module, types.SimpleNamespace(), 0)
+    with pytest.raises(ValueError, match="have ended"):
+        module.layer(x, [4, 4])
+    again.on_train_batch_end(None, module)
 
 
 def test_gates_are_watched_while_a_task_trains():

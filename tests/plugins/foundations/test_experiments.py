@@ -33,7 +33,7 @@ def train(capsys, recipe, output, *overrides):
 def test_every_recipe_trains_measures_and_reports(capsys, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("lstmapps_foundations.problems.reber._LONG", 50)
     online = recipe.endswith("online")
-    short = ["--data.init_args.problem.init_args.length=20", "--model.init_args.lag=null"] if online else []
+    short = ["--data.init_args.problem.init_args.length=20"] if online else []
     result = train(capsys, recipe, tmp_path / "run", *short)
     assert 0.0 <= result["test"]["right"] <= 100.0
     assert (result["training"]["steps"] > 4) == online
@@ -43,7 +43,8 @@ def test_every_recipe_trains_measures_and_reports(capsys, recipe, tmp_path, monk
     drawn = {path.stem for path in (tmp_path / "run" / "report-drawings").iterdir()}
     assert page.count("<svg") == len(drawn)
     assert drawn - {"error-flow", "error-ways"} == {"loss", "right"}
-    assert ("error-flow" in drawn) == (recipe not in ("foundations/parity", "foundations/addition"))
+    others = {"foundations/parity", "foundations/addition", "foundations/reber-jordan"}
+    assert ("error-flow" in drawn) == (recipe not in others)
 
 
 def test_a_run_continues_as_if_it_had_not_stopped(capsys, tmp_path):
@@ -86,24 +87,24 @@ def test_a_recipe_chooses_its_rule_by_name(capsys, tmp_path):
     assert "no learning rule" in capsys.readouterr().err
 
 
-def test_a_step_learnt_online_is_the_step_that_backpropagation_takes(capsys, tmp_path):
-    one = ["--data.init_args.problem.init_args.longest=1", "--data.init_args.batches=1", "--trainer.max_epochs=1"]
+def test_what_is_learnt_online_follows_the_gradient_through_time(capsys, tmp_path):
+    few = ["--data.init_args.problem.init_args.shortest=5", "--data.init_args.problem.init_args.longest=5"]
+    few += ["--data.init_args.batches=1", "--trainer.max_epochs=1", "--trainer.gradient_clip_val=null"]
     layer = ["--model.init_args.layer=lstmapps.nn.LSTM", "--model.init_args.layer.input_size=1"]
     layer += ["--model.init_args.layer.hidden_size=4", "--model.init_args.layer.num_layers=1"]
-    layer += ["--trainer.gradient_clip_val=null"]
-    for name, settings in (
-        ("whole", []),
-        ("online", ["--model.init_args.rule=SnAp-1", "--model.init_args.online=true"]),
-    ):
-        train(capsys, "foundations/parity", tmp_path / name, *one, *layer, *settings)
-    whole, online = (torch.load(tmp_path / run / "checkpoint.ckpt", weights_only=True) for run in ("whole", "online"))
-    for name, value in whole["state_dict"].items():
-        torch.testing.assert_close(value, online["state_dict"][name])
+    gradients = []
+    for name, settings in (("whole", []), ("online", ["--model.init_args.rule=RTRL", "--model.init_args.online=true"])):
+        train(capsys, "foundations/parity", tmp_path / name, *few, *layer, *settings)
+        kept = torch.load(tmp_path / name / "checkpoint.ckpt", weights_only=True)
+        gradients.append([part["exp_avg"] for part in kept["optimizer_states"][0]["state"].values()])
+    for whole, online in zip(*gradients, strict=True):  # of one step, of the last of five bits
+        torch.testing.assert_close(online, whole, atol=1e-7, rtol=1e-5)
+        assert bool(whole.any())
 
 
 def test_a_run_learnt_online_continues_as_if_it_had_not_stopped(capsys, tmp_path):
     more = ["--model.init_args.optimisation.schedule=constant", "--data.init_args.problem.init_args.length=20"]
-    more += ["--model.init_args.solved=null", "--model.init_args.lag=null", "--data.init_args.batches=3"]
+    more += ["--model.init_args.solved=null", "--data.init_args.batches=3"]
     recipe = "foundations/temporal-order-online"
     train(capsys, recipe, tmp_path / "whole", *more, "--trainer.max_epochs=3")
     train(capsys, recipe, tmp_path / "part", *more, "--trainer.max_epochs=1")
@@ -120,6 +121,29 @@ def test_gates_that_are_watched_stand_in_the_report(capsys, tmp_path):
     assert "Gates of layer.0.0" in page
     drawn = {path.stem for path in (tmp_path / "run" / "report-drawings").iterdir()}
     assert {f"gates-layer.0.0-{kind}" for kind in ("open", "saturated", "state")} < drawn
+    train(capsys, "foundations/reber", tmp_path / "run", *watched, "--trainer.max_epochs=3", "--resume")
+    kept = torch.load(tmp_path / "run" / "checkpoint.ckpt", weights_only=True)["callbacks"]
+    (history,) = (state["history"] for name, state in kept.items() if "WatchGates" in name)
+    assert [step for step, _, _ in history] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        (
+            "reber",
+            ["--model.init_args.rule=SnAp-1", "--model.init_args.online=true"],
+            "leave out trainer.gradient_clip",
+        ),
+        ("reber", ["--model.init_args.optimisation.schedule=plateau"], "other than plateau"),
+        ("parity", ["--trainer.callbacks+=lstmapps.learning.WatchGates"], "no recurrent layers with gates"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(capsys, tmp_path, recipe, settings, message):
+    assert main(["train", f"foundations/{recipe}", "--output", str(tmp_path / "run"), *SMALL, *settings]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
 
 
 def test_a_run_needs_no_seed(capsys, tmp_path):

@@ -58,7 +58,7 @@ class Addition(Problem):
     inputs, outputs = 11, 10
     loss: Loss = "classes"
 
-    def __init__(self, shortest: int = 1, longest: int = 15) -> None:
+    def __init__(self, shortest: int = 15, longest: int = 15) -> None:
         check_lengths(1, shortest, longest, most=1_000)
         self.shortest, self.longest = shortest, longest
 
