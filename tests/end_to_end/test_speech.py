@@ -138,7 +138,7 @@ def listener(request, tmp_path_factory) -> Path:
     variation, masks = "--data.domain.init_args.variation.init_args.", "--model.init_args.masks."
     settings += [f"{variation}{kind}=0" for kind in ("speed", "volume", "noise", "reverberation")]
     settings += [f"{masks}bands=0", f"{masks}frames=0", f"--model.init_args.transducer={request.param}"]
-    settings += ["--average=0.9", "--trainer.max_epochs=40", "--trainer.check_val_every_n_epoch=10", CPU]
+    settings += ["--average=0.9", "--trainer.max_epochs=60", "--trainer.check_val_every_n_epoch=10", CPU]
     settings += ["--trainer.precision=32-true", f"{ENCODER}convolutions={CONVOLUTIONS}"]
     settings += ["--model.init_args.optimisation.learning_rate=0.01"]
     arguments = ["train", "speech/an4-streaming", "--output", folder / "run", f"--data.root={data}", *settings, *small]
