@@ -10,7 +10,7 @@ from lstmapps.learning import ErrorFlow, WatchGates
 from lstmapps.report.drawings import curves
 from lstmapps.report.section import Section
 
-Points = list[tuple[float, float]]
+_Points = list[tuple[float, float]]
 
 _WATCHED = """How far each gate was open on average (0 to 1), how many of its values hardly let an error through to its
 weights any more (below 0.1 or above 0.9), and the root mean square of each part of the state, by step of training."""
@@ -18,7 +18,7 @@ weights any more (below 0.1 or above 0.9), and the root mean square of each part
 
 def gates_shown(watched: WatchGates) -> list[Section]:
     """Return a section for each layer and direction that was watched, in which all of its gates are drawn."""
-    drawn: dict[str, tuple[dict[str, Points], dict[str, Points], dict[str, Points]]] = {}
+    drawn: dict[str, tuple[dict[str, _Points], dict[str, _Points], dict[str, _Points]]] = {}
     for step, gates, states in watched.history:
         for name, seen in gates.items():
             place, _, gate = name.rpartition(".")
@@ -60,5 +60,5 @@ def errors_shown(flows: Mapping[str, ErrorFlow]) -> Section:
     )
 
 
-def _points(values: Tensor | Sequence[float]) -> Points:
+def _points(values: Tensor | Sequence[float]) -> _Points:
     return [(step, float(value)) for step, value in enumerate(values)]
