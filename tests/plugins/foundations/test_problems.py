@@ -36,6 +36,7 @@ PROBLEMS = [
     SpikeDelays(),
     Parity(1, 7),
     Addition(3, 3),
+    Addition(3, 3, columns=True),
     Pixels(),
 ]
 EVERY = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: type(problem).__name__)
@@ -213,6 +214,12 @@ def test_sums_and_parities():
     for row, targets in zip(digits.tolist(), episodes.targets.tolist(), strict=True):
         a, b = (int("".join(map(str, row[begin : begin + 3]))) for begin in (1, 5))
         assert int("".join(map(str, targets[-4:]))) == a + b
+    columns = drawn(Addition(3, 3, columns=True))
+    assert columns.counts.all()
+    read = columns.x.unflatten(2, (2, 11)).argmax(dim=3)
+    for pairs, targets in zip(read.tolist(), columns.targets.tolist(), strict=True):
+        a, b = (sum(digit * 10**place for place, digit in enumerate(number[:3])) for number in zip(*pairs, strict=True))
+        assert sum(digit * 10**place for place, digit in enumerate(targets)) == a + b
     bits = drawn(Parity(2, 7))
     assert bits.lengths.unique().tolist() == [2, 3, 4, 5, 6, 7]
     assert torch.equal((bits.x > 0).sum(dim=(1, 2)) % 2, bits.targets[bits.counts])

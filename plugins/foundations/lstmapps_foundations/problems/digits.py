@@ -19,6 +19,7 @@ from lstmapps_foundations.problems.problem import (
 )
 
 _NOTHING = 10  # the symbol between and behind numbers
+_SYMBOLS = 11
 _SIDE = 8
 
 
@@ -48,35 +49,49 @@ class Parity(Problem):
 
 
 class Addition(Problem):
-    """Two numbers are read digit by digit, and then their sum is to be said, digit by digit (Kalchbrenner et al. 2016,
-    section 4.2).
+    """The sum of two numbers is to be said digit by digit (Kalchbrenner et al. 2016, section 4.2).
 
     shortest, longest: how many digits each number has, the first of which may be 0, is drawn evenly from these, and is
-    the same for all that are drawn at once; a sum has one more.
+    the same for all that are drawn at once; a sum has one more. columns: both digits of a place are read at once, the
+    last place first, and the sum's is said there, as one adds on paper; otherwise, as in the paper cited, one number is
+    read after the other from its first digit on, and all of the sum is said after that.
     """
 
-    inputs, outputs = 11, 10
+    outputs = 10
     loss: Loss = "classes"
 
-    def __init__(self, shortest: int = 15, longest: int = 15) -> None:
+    def __init__(self, shortest: int = 15, longest: int = 15, columns: bool = False) -> None:
         check_lengths(1, shortest, longest, most=1_000)
-        self.shortest, self.longest = shortest, longest
+        self.shortest, self.longest, self.columns = shortest, longest, columns
+        self.inputs = 2 * _SYMBOLS if columns else _SYMBOLS
 
     def draw(self, count: int, generator: Generator) -> Episodes:
         digits = int(whole_number(generator, self.shortest, self.longest))
         a, b = (whole_number(generator, 0, 9, count, digits) for _ in range(2))
-        result, carry = [], torch.zeros(count, dtype=torch.long)
-        for place in reversed(range(digits)):
-            total = a[:, place] + b[:, place] + carry
-            result.append(total % 10)
-            carry = total // 10
-        sums = torch.stack([carry, *reversed(result)], dim=1)
+        sums = _sums(a, b)
         gap = torch.full((count, 1), _NOTHING)
-        symbols = torch.cat([gap, a, gap, b, gap.expand(-1, digits + 2)], dim=1)
-        begin = symbols.shape[1] - sums.shape[1]
-        targets = torch.cat([torch.zeros(count, begin, dtype=torch.long), sums], dim=1)
-        counts = (torch.arange(symbols.shape[1]) >= begin).expand(count, -1)
-        return Episodes(one_hot(symbols, 11), torch.full((count,), symbols.shape[1]), targets, counts)
+        if self.columns:
+            both = torch.stack([a, b], dim=2).flip(1)
+            x = one_hot(torch.cat([both, gap.unsqueeze(2).expand(-1, -1, 2)], dim=1), _SYMBOLS).flatten(2)
+            said = sums.flip(1)
+        else:
+            x = one_hot(torch.cat([gap, a, gap, b, gap.expand(-1, digits + 2)], dim=1), _SYMBOLS)
+            said = sums
+        time = x.shape[1]
+        begin = time - said.shape[1]
+        targets = torch.cat([torch.zeros(count, begin, dtype=torch.long), said], dim=1)
+        counts = (torch.arange(time) >= begin).expand(count, -1)
+        return Episodes(x, torch.full((count,), time), targets, counts)
+
+
+def _sums(a: Tensor, b: Tensor) -> Tensor:
+    """Return the digits of sums (count, digits + 1) of numbers given by theirs (count, digits), the first one first."""
+    said, carry = [], torch.zeros(len(a), dtype=torch.long)
+    for place in reversed(range(a.shape[1])):
+        total = a[:, place] + b[:, place] + carry
+        said.append(total % 10)
+        carry = total // 10
+    return torch.stack([carry, *reversed(said)], dim=1)
 
 
 class Pixels(Problem):
