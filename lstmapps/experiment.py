@@ -88,6 +88,8 @@ def run_experiment(experiment: Experiment, output: Path, *, resume: bool) -> Out
     callbacks += [history, ExactResume(output / CHECKPOINT)]
     trainer.fit(experiment.task, experiment.data, ckpt_path=str(output / CHECKPOINT) if resume else None)
     rows = history.rows
+    if not rows:
+        raise UserError("nothing was trained; give trainer.max_epochs, max_steps or max_time more than 0")
     last = next((row for row in reversed(rows) if any(key.startswith("validation_") for key in row)), {})
     tested = trainer.test(experiment.task, experiment.data, verbose=False)[0]
     results = {

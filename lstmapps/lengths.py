@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,18 +15,27 @@ Lengths = Tensor | Sequence[int]
 
 def whole_lengths(lengths: Lengths, batch: int, time: int, device: torch.device) -> Tensor:
     """Return lengths as int64 (batch,) on a device; raises ValueError unless they are whole, from 0 to `time`."""
-    try:
-        given = torch.as_tensor(lengths, dtype=None if isinstance(lengths, Tensor) or len(lengths) else torch.int64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"lengths must be {batch} whole numbers, not {lengths!r} ({error})") from None
-    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
-        raise ValueError(f"lengths must be whole numbers, not {given.dtype}; a mask's lengths are its sums")
-    if given.shape != (batch,):
-        raise ValueError(f"lengths must be ({batch},), not {tuple(given.shape)}")
-    whole = given.to(device, torch.int64)
+    whole = whole_numbers(lengths, (batch,), device)
     if not torch.compiler.is_exporting() and bool(((whole > time) | (whole < 0)).any()):
         raise ValueError(f"lengths must lie between 0 and {time}, the time of x")
     return whole
+
+
+def whole_numbers(lengths: Tensor | Sequence[Any], shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return lengths as int64 of a shape on a device; raises ValueError unless they are whole numbers of it.
+
+    A last dimension of 1 may be missing.
+    """
+    try:
+        given = torch.as_tensor(lengths, dtype=None if isinstance(lengths, Tensor) or len(lengths) else torch.int64)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"lengths must be {shape} whole numbers, not {lengths!r}") from None
+    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
+        raise ValueError(f"lengths must be whole numbers, not {given.dtype}; a mask's lengths are its sums")
+    nothing = given.numel() == math.prod(shape) == 0
+    if given.shape != shape and (*given.shape, 1) != shape and not nothing:
+        raise ValueError(f"lengths must be {shape}, not {tuple(given.shape)}")
+    return given.to(device, torch.int64).view(shape)
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:

@@ -26,7 +26,8 @@ class CarriedState(Callback):
 
     Row r of a batch goes on where row r of the one before ended. A batch may say which do not: an attribute `begins`,
     (batch,) truth values; and none do at the beginning of an epoch, or when the number of rows changes. A row that has
-    ended before its batch did stays empty, or is said to begin; else a ValueError names it.
+    ended before its batch did stays empty, or is said to begin; else a UserError names it. Another tells of a task
+    without recurrent layers that run forwards as layers do, as none does that learns online.
     """
 
     def __init__(self) -> None:
@@ -35,12 +36,15 @@ class CarriedState(Callback):
         self._handles: list[RemovableHandle] = []
         self._names: dict[str, RecurrentLayer | LearntBy] = {}
         self._restored: dict[str, tuple[tuple[Tensor, ...], Tensor]] = {}
+        self._begins: Any = None  # what this batch says of its rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._names = recurrent_layers(pl_module)
+        if not self._names:
+            raise UserError(f"{type(pl_module).__name__} has no recurrent layers whose states could be carried on")
         for name, layer in self._names.items():
             if _recurrent(layer).stack.directions > 1:
-                raise ValueError(f"{name} has a backward direction, which cannot begin where a batch ended")
+                raise UserError(f"{name} has a backward direction, which cannot begin where a batch ended")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._states.clear()
@@ -61,16 +65,7 @@ class CarriedState(Callback):
             self._states[self._names[name]] = tuple(part.to(pl_module.device) for part in state)
             self._ended[self._names[name]] = ended.to(pl_module.device)
         self._restored = {}
-        begins = getattr(batch, "begins", None)
-        if begins is not None:
-            stays = ~torch.as_tensor(begins, dtype=torch.bool)
-            for layer, state in self._states.items():
-                rows = stays.to(state[0].device)
-                if len(rows) == state[0].shape[1]:
-                    self._states[layer] = tuple(part * rows.view(1, -1, 1) for part in state)
-            for layer, ended in self._ended.items():
-                if len(ended) == len(stays):
-                    self._ended[layer] = ended & stays.to(ended.device)
+        self._begins = getattr(batch, "begins", None)
         for layer in recurrent_layers(pl_module).values():
             self._handles.append(layer.register_forward_pre_hook(self._give, with_kwargs=True))
             self._handles.append(layer.register_forward_hook(self._keep, with_kwargs=True))
@@ -78,17 +73,25 @@ class CarriedState(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         while self._handles:
             self._handles.pop().remove()
+        if not self._states:
+            raise UserError(f"{type(pl_module).__name__} runs none of its recurrent layers; leave CarriedState out")
 
     def _give(self, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = named.get("state", args[2] if len(args) > 2 else None)
         held = self._states.get(layer)
+        begins = None if self._begins is None else _truths(self._begins, len(args[0]))
         if given is not None or held is None or held[0].shape[1] != len(args[0]):
             self._ended.pop(layer, None)
             return None
+        if begins is not None:
+            begins = begins.to(held[0].device)
+            held = tuple(part.masked_fill(begins.view(1, -1, 1), 0.0) for part in held)
         if layer in self._ended:
+            if begins is not None:
+                self._ended[layer] = self._ended[layer] & ~begins
             rows = (self._ended[layer] & (_own_lengths(args, named) > 0)).nonzero().flatten().tolist()
             if rows:
-                raise ValueError(f"rows {rows} have ended; say in the batch's `begins` where they begin anew")
+                raise UserError(f"rows {rows} have ended; say in the batch's `begins` where they begin anew")
         return args[:2], {**named, "state": held if len(held) > 1 else held[0]}
 
     def _keep(self, layer: nn.Module, args: Any, named: dict[str, Any], result: tuple[Tensor, Any]) -> None:
@@ -208,6 +211,17 @@ def recurrent_layers(module: nn.Module) -> dict[str, RecurrentLayer | LearntBy]:
         for name, layer in module.named_modules()
         if isinstance(layer, RecurrentLayer | LearntBy) and id(layer) not in learnt
     }
+
+
+def _truths(begins: Any, rows: int) -> Tensor:
+    """Return what a batch says of its rows, (rows,); raises UserError unless it is a truth value of each."""
+    try:
+        truths = torch.as_tensor(begins)
+    except (TypeError, ValueError, RuntimeError):
+        truths = None
+    if truths is None or truths.dtype != torch.bool or truths.shape != (rows,):
+        raise UserError(f"`begins` of a batch must be {rows} truth values, not {begins}")
+    return truths
 
 
 def _own_lengths(args: Sequence[Any], named: dict[str, Any]) -> Tensor:

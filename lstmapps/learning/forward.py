@@ -35,19 +35,33 @@ class ForwardLearner(ABC):
         hidden = cell.hidden_size(self.weights)
         like = self.weights[0].detach()
         sizes = cell.state_sizes(hidden)
-        self.hidden_size = hidden
+        self.hidden_size, self.batch = hidden, batch
         given = [like.new_zeros(batch, size) for size in sizes] if start is None else start
         self.state: State = tuple(part.to(like.dtype) for part in given)
         if [tuple(part.shape) for part in self.state] != [(batch, size) for size in sizes]:
             raise ValueError(f"the state must be {batch} rows of {sizes}, not {[tuple(p.shape) for p in self.state]}")
 
-    @abstractmethod
     def step(self, x: Tensor) -> Tensor:
         """Advance by an input x (batch, input); return what the cell gives out, (batch, size)."""
+        expected = (self.batch, self.weights[0].shape[1])
+        if tuple(x.shape) != expected:
+            raise ValueError(f"x must be {expected}, not {tuple(x.shape)}")
+        self._advance(x)
+        return self.state[0]
+
+    def gradient(self, error: Tensor) -> Weights:
+        """Return the gradient of each weight, given that of the loss by what the last step gave out, (batch, size)."""
+        if error.shape != self.state[0].shape:
+            raise ValueError(f"the error must be {tuple(self.state[0].shape)}, not {tuple(error.shape)}")
+        return self._found(error)
 
     @abstractmethod
-    def gradient(self, error: Tensor) -> Weights:
-        """Return the gradient of each weight, given that of the loss by what the last step gave out."""
+    def _advance(self, x: Tensor) -> None:
+        """Move the state on, and how each weight has influenced it."""
+
+    @abstractmethod
+    def _found(self, error: Tensor) -> Weights:
+        """Return what `gradient` does."""
 
 
 class RTRL(ForwardLearner):
@@ -65,7 +79,7 @@ class RTRL(ForwardLearner):
         ]
 
     @torch.no_grad()
-    def step(self, x: Tensor) -> Tensor:
+    def _advance(self, x: Tensor) -> None:
         sizes = [part.shape[1] for part in self.state]
 
         def advanced(state: Tensor, weights: Weights, x: Tensor) -> Tensor:
@@ -80,10 +94,9 @@ class RTRL(ForwardLearner):
             for before, now in zip(self._influence, by_weights, strict=True)
         ]
         self.state = self.cell.step(x, self.state, weights)
-        return self.state[0]
 
     @torch.no_grad()
-    def gradient(self, error: Tensor) -> Weights:
+    def _found(self, error: Tensor) -> Weights:
         size = error.shape[1]
         return tuple(
             torch.einsum("bs,bsp->p", error, influence[:, :size]).view_as(weight)
@@ -109,7 +122,7 @@ class _Traces(ForwardLearner):
         self._traces = [[w.new_zeros(batch, *w.shape) for w in self.weights] for _ in self.state]
 
     @torch.enable_grad()
-    def step(self, x: Tensor) -> Tensor:
+    def _advance(self, x: Tensor) -> None:
         weights = tuple(weight.detach() for weight in self.weights)
         before = tuple(part.detach().requires_grad_() for part in self.state)
         now = self.cell.inputs(x.detach(), weights).requires_grad_()
@@ -125,17 +138,17 @@ class _Traces(ForwardLearner):
             by_state, by_others = rest[: len(before)], rest[len(before) :]
             if self.through_itself:
                 place, own = self.cell.own(weights)
-                by_state[place] = by_state[place] + (by_share * own).view(len(x), -1, self.hidden_size).sum(dim=1)
+                through = torch.stack(torch.split(by_share * own, self.hidden_size, dim=1)).sum(dim=0)
+                by_state[place] = by_state[place] + through
             heard = self.cell.heard(before).detach()
             fresh = [by_now.unsqueeze(2) * x.unsqueeze(1), by_share.unsqueeze(2) * heard, by_now, by_share]
             fresh += [gradient.movedim(-2, 0) for gradient in by_others]
             traces.append([new + self._carried(number, by_state) for number, new in enumerate(fresh)])
         self._traces = traces
         self.state = tuple(part.detach() for part in after)
-        return self.state[0]
 
     @torch.no_grad()
-    def gradient(self, error: Tensor) -> Weights:
+    def _found(self, error: Tensor) -> Weights:
         return tuple((self._of(number, error) * trace).sum(dim=0) for number, trace in enumerate(self._traces[0]))
 
     def _carried(self, number: int, by_state: Sequence[Tensor]) -> Tensor:
@@ -180,7 +193,8 @@ class ErrorCarousel(_Traces):
     within cells alone, and are cut off where they would leave them for the gates' and cells' inputs.
 
     The gradients are those of backpropagation through time in which what the gates hear of the state is held constant,
-    the rule "1997" of `lstmapps.learning.LearntBy`. A step costs O(P) time and memory.
+    the rule "1997" of `lstmapps.learning.LearntBy`; what peepholes see is of the same cell, and is followed. A step
+    costs O(P) time and memory.
     """
 
     through_itself = False
@@ -204,7 +218,7 @@ class UORO(ForwardLearner):
         self._of_weights = [w.new_zeros(batch, *w.shape) for w in self.weights]
 
     @torch.no_grad()
-    def step(self, x: Tensor) -> Tensor:
+    def _advance(self, x: Tensor) -> None:
         weights = tuple(weight.detach() for weight in self.weights)
 
         def row(x: Tensor, state: State, tangents: State, signs: State) -> tuple[State, State, Weights]:
@@ -228,10 +242,9 @@ class UORO(ForwardLearner):
             old / _each(first, old) + new / _each(second, new) for old, new in zip(self._of_weights, fresh, strict=True)
         ]
         self.state = after
-        return after[0]
 
     @torch.no_grad()
-    def gradient(self, error: Tensor) -> Weights:
+    def _found(self, error: Tensor) -> Weights:
         heard = (error * self._of_state[0]).sum(dim=1)
         return tuple((_each(heard, part) * part).sum(dim=0) for part in self._of_weights)
 

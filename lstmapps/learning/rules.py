@@ -59,7 +59,7 @@ class LearntBy(nn.Module):
 
     Takes and returns what the layer does. Rules that go forwards find the gradient in a second run over the sequence,
     in memory that does not depend on its length; an error reaches inputs at its own step only, and states that are
-    given not at all.
+    given not at all. The state that is returned carries no error, but by BPTT and 1997.
 
     horizon: steps after which TBPTT cuts off.
     Raises ValueError for a rule that there is not, a layer that it cannot train, or x that is NaN within lengths.
@@ -69,6 +69,8 @@ class LearntBy(nn.Module):
         super().__init__()
         if rule not in RULES:
             raise ValueError(f"{rule!r} is no learning rule; take one of {', '.join(RULES)}")
+        if not isinstance(layer, RecurrentLayer):
+            raise ValueError(f"{type(layer).__name__} learns by BPTT alone, as it is; rules are for recurrent layers")
         if horizon < 1:
             raise ValueError(f"a horizon is 1 step or more, not {horizon}")
         stack = layer.stack
@@ -76,7 +78,8 @@ class LearntBy(nn.Module):
         if rule == "TBPTT" and stack.directions > 1:
             raise ValueError("TBPTT goes on where a piece ended, and a backward direction has no such place; take BPTT")
         if rule not in ("BPTT", "TBPTT") and more:
-            raise ValueError(f"{rule} trains one layer of one direction, without extras; take BPTT or TBPTT")
+            others = "BPTT" if stack.directions > 1 else "BPTT or TBPTT"
+            raise ValueError(f"{rule} trains one layer of one direction, without extras; take {others}")
         able = able_rules(stack.cell)
         if rule not in able:
             raise ValueError(f"{rule} cannot train {stack.cell}; {', '.join(able)} can")

@@ -73,7 +73,7 @@ def _in_one_precision(
     automatic = torch.is_autocast_enabled(kind)
     wanted = torch.get_autocast_dtype(kind) if automatic else weights[0].dtype
     within = wanted if kind != "cpu" or _cpu_computes(wanted) else torch.float32
-    if within == weights[0].dtype == x.dtype and not automatic:
+    if {within} == {part.dtype for part in (weights[0], x, *state)} and not automatic:
         return compute(x, state, weights)
     with torch.autocast(kind, enabled=False):
         cast = tuple(part.to(within) for part in state)
@@ -125,7 +125,8 @@ def _step_by_step(
             blocks.append(functional.pad(y, (0, 0, 0, batch - rows)))
     done = sum(len(block) for block in blocks)
     if done < time:
-        blocks.append(x.new_zeros(time - done, batch, state[0].shape[1]))
+        nothing = inputs[:0].sum()  # of which gradients are zeros, where no step is run at all
+        blocks.append(x.new_zeros(time - done, batch, state[0].shape[1]) + nothing)
     return torch.cat(blocks), tuple(torch.cat(parts) for parts in zip(state, *reversed(ended), strict=True))
 
 

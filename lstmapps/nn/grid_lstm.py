@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lstmapps.nn.multidimensional import own_sizes, within
+from lstmapps.nn.multidimensional import check_state, own_sizes, within
 from lstmapps.nn.wavefront import Wavefront, handed_on
 
 Block = list[tuple[Tensor, Tensor]]
@@ -94,6 +94,7 @@ class GridLSTM(nn.Module):
         state: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         batch, *sizes = self._check(x, state)
+        x = x.to(self.weight.dtype)
         own = own_sizes(lengths, batch, sizes, x.device)
         beyond = ~within(own, sizes).view(batch, *sizes, 1)
         depth = torch.full((batch, 1), self.num_layers, device=x.device)
@@ -101,7 +102,7 @@ class GridLSTM(nn.Module):
         inside = wave.inside(torch.cat([depth, own], dim=1)).unsqueeze(-1)  # (steps, layers, *across, batch, 1)
         entering = Wavefront(sizes, x.device).skewed(self.project(x.masked_fill(beyond, 0.0)).movedim(0, -2), 0)
         nothing = x.new_zeros(self.num_layers, *sizes[:-1], batch, self.hidden_size)
-        start = (nothing, nothing) if state is None else tuple(part.movedim(1, -2) for part in state)
+        start = (nothing, nothing) if state is None else tuple(part.to(x.dtype).movedim(1, -2) for part in state)
         now: Block = [*[(nothing, nothing)] * self.dimensions, (start[0], start[1])]
         spread = (slice(None), *[None] * (self.dimensions - 1))
         weight, bias = (part.expand(self.num_layers, *part.shape[1:])[spread] for part in (self.weight, self.bias))
@@ -128,8 +129,5 @@ class GridLSTM(nn.Module):
         if x.dim() != self.dimensions + 2 or x.shape[-1] != self.input_size or 0 in x.shape[1:]:
             named = ", ".join(f"size {number + 1}" for number in range(self.dimensions))
             raise ValueError(f"x must be (batch, {named}, {self.input_size}), not {tuple(x.shape)}")
-        expected = (self.num_layers, *x.shape[:-2], self.hidden_size)
-        for part in state or ():
-            if tuple(part.shape) != expected:
-                raise ValueError(f"each part of the state must be {expected}, not {tuple(part.shape)}")
+        check_state(state, (self.num_layers, *x.shape[:-2], self.hidden_size))
         return x.shape[:-1]

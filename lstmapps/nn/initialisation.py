@@ -6,7 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
+from lstmapps.nn.cells import SLSTMCell
 from lstmapps.nn.recurrent import RecurrentLayer
 
 
@@ -26,16 +28,19 @@ def initialise(
         has them, and "identity" for a simple recurrent network (Le et al. 2015).
     forget_bias: of forget gates (Gers et al. 2000; Jozefowicz et al. 2015).
     chrono: the longest lag, in steps, that is to be remembered: the biases of forget gates are drawn as
-        log U(1, chrono - 1), and those of input gates are their negatives (Tallec & Ollivier 2018, eq. 16).
+        log U(1, chrono - 1), and those of input gates are their negatives (Tallec & Ollivier 2018, eq. 16); where
+        forget gates are exponential, so that they are as open as sigmoid ones would be.
     Raises ValueError for a cell without what is asked for.
     """
+    if chrono is not None and forget_bias is not None:
+        raise ValueError("chrono draws the biases of forget gates; leave it or forget_bias out")
     if chrono is not None and chrono < 3:
         raise ValueError(f"a lag that is to be remembered is 3 steps or more, not {chrono}")
     if recurrent not in (None, "orthogonal", "glorot", "uniform", "identity"):
         raise ValueError(f"recurrent weights are orthogonal, glorot, uniform or identity, not {recurrent!r}")
     stack = layer.stack
     if "f" not in stack.cell.gates and (chrono is not None or forget_bias is not None):
-        raise ValueError(f"{stack.cell} has no forget gates that could be set")
+        raise ValueError(f"{stack.cell} has no forget gates of its own; leave the lag (chrono) or forget_bias out")
     for index in range(stack.num_layers):
         for direction in stack.at(index):
             cell, weights, hidden = direction.cell, direction.weights(), direction.hidden_size
@@ -48,6 +53,8 @@ def initialise(
                     biases["f"].uniform_(1.0, chrono - 1.0).log_()
                     if "i" in biases:
                         biases["i"].copy_(-biases["f"])
+                    if isinstance(cell, SLSTMCell) and cell.forget == "exponential":
+                        biases["f"].copy_(logsigmoid(biases["f"]))
                 elif forget_bias is not None:
                     biases["f"].fill_(forget_bias)
 

@@ -8,6 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from lstmapps.lengths import whole_numbers
 from lstmapps.nn.wavefront import Wavefront, handed_on
 
 Weights = tuple[Tensor, ...]
@@ -112,6 +113,7 @@ class MDLSTM(nn.Module):
         state: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         batch, sizes = self._check(x, state)
+        x = x.to(self.layers[0].bias.dtype)  # type: ignore[arg-type]
         own = own_sizes(lengths, batch, sizes, x.device)
         wave = Wavefront(sizes, x.device)
         inside = wave.inside(own).unsqueeze(-1).unsqueeze(1)  # (steps, 1, *across, batch, 1)
@@ -123,7 +125,7 @@ class MDLSTM(nn.Module):
             shape = (self.directions, batch, *sizes[:-1], self.hidden_size)
             start = [x.new_zeros(shape)] * 2
             if state is not None:
-                start = [part[index * self.directions : (index + 1) * self.directions] for part in state]
+                start = [part[index * self.directions : (index + 1) * self.directions].to(x.dtype) for part in state]
             turned = torch.stack([_turned(x, flip) for flip in flips])
             y, end = self._scan(layer, turned, wave, inside, [part.movedim(1, -2) for part in start])
             y = torch.cat([_turned(one, flip) for one, flip in zip(y, flips, strict=True)], dim=-1)
@@ -169,10 +171,7 @@ class MDLSTM(nn.Module):
             named = ", ".join(f"size {number + 1}" for number in range(self.dimensions))
             raise ValueError(f"x must be (batch, {named}, {self.input_size}), not {tuple(x.shape)}")
         batch, *sizes = x.shape[:-1]
-        expected = (self.num_layers * self.directions, batch, *sizes[:-1], self.hidden_size)
-        for part in state or ():
-            if tuple(part.shape) != expected:
-                raise ValueError(f"each part of the state must be {expected}, not {tuple(part.shape)}")
+        check_state(state, (self.num_layers * self.directions, batch, *sizes[:-1], self.hidden_size))
         return batch, tuple(sizes)
 
 
@@ -199,6 +198,15 @@ class _Directions(nn.Module):
             self.bias[:, hidden : (1 + forgetting) * hidden] = 1.0
 
 
+def check_state(state: tuple[Tensor, Tensor] | None, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless a state that is given has two parts of that shape."""
+    if state is None:
+        return
+    given = [tuple(part.shape) for part in ((state,) if isinstance(state, Tensor) else state)]
+    if given != [shape, shape]:
+        raise ValueError(f"the state must be two of {shape}, not {' and '.join(map(str, given))}")
+
+
 def own_sizes(
     lengths: Tensor | Sequence[int] | Sequence[Sequence[int]] | None,
     batch: int,
@@ -209,15 +217,10 @@ def own_sizes(
     largest = torch.tensor(sizes, device=device)
     if lengths is None:
         return largest.expand(batch, -1)
-    own = torch.as_tensor(lengths, device=device)
-    own = own.unsqueeze(1) if own.dim() == 1 and len(sizes) == 1 else own
-    if own.shape != (batch, len(sizes)) or own.is_floating_point() or own.dtype == torch.bool:
-        raise ValueError(
-            f"lengths must be ({batch}, {len(sizes)}) whole numbers, not {tuple(own.shape)} of {own.dtype}"
-        )
+    own = whole_numbers(lengths, (batch, len(sizes)), device)
     if bool(((own < 0) | (own > largest)).any()):
         raise ValueError(f"lengths must lie between 0 and {tuple(sizes)}, the sizes of x")
-    return own.long()
+    return own
 
 
 def within(own: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -28,8 +28,11 @@ class RecurrentNoise:
     weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, share in (("zoneout", max(self.zoned)), *((n, getattr(self, n)) for n in _DROPPED)):
-            if not 0.0 <= share < 1.0 or min(self.zoned) < 0.0:
+        if len(self.zoned) != 2:
+            raise ValueError(f"zoneout is a share, or two, of h and of c, not {self.zoneout}")
+        shares = [("zoneout", share) for share in self.zoned]
+        for name, share in (*shares, *((f"{name} dropout", getattr(self, name)) for name in _DROPPED)):
+            if not 0.0 <= share < 1.0:
                 raise ValueError(f"{name} must lie in [0, 1), not {share}")
 
     @property

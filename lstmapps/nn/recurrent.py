@@ -178,6 +178,8 @@ class LSTM(RecurrentLayer):
         drawn = RecurrentNoise(zoneout, recurrent_dropout, state_dropout, weight_dropout)
         if (cell is not None and own != LSTMCell()) or (noise is not None and drawn):
             raise ValueError("a cell or a noise is given whole, or by its settings, but not both")
+        if projection_size > hidden_size:
+            raise ValueError(f"{hidden_size} units are projected to fewer, not to {projection_size}")
         super().__init__(
             input_size,
             hidden_size,

@@ -159,7 +159,7 @@ class LSTMCell(Cell):
         if self.looks:
             peepholes = dict(zip(self.gates.replace("g", ""), named["weight_peephole"], strict=True))
             peep = peepholes[gate] * seen
-            sums = sums + peep.view(*peep.shape[:-1], -1, self.block_size).sum(dim=-1)
+            sums = sums + peep.view(*sums.shape, self.block_size).sum(dim=-1)
         return torch.sigmoid(sums)
 
     def initialise(self, weights: Weights, hidden_size: int) -> None:

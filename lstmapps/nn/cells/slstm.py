@@ -11,8 +11,6 @@ from torch.nn import functional
 
 from lstmapps.nn.cells.cell import Cell, State, Weights, plain_shapes
 
-_SMALLEST = 1e-30  # that a normaliser is taken for, so that nothing is divided by nothing
-
 
 @dataclass(frozen=True)
 class SLSTMCell(Cell):
@@ -20,7 +18,7 @@ class SLSTMCell(Cell):
 
         i~ = W_i x + R_i h + b_i                        f~ = W_f x + R_f h + b_f
         g = tanh(W_g x + R_g h + b_g)                   o = sigma(W_o x + R_o h + b_o)
-        m' = max(log f + m, i~)                         the stabiliser; f = sigma(f~), or exp(f~)
+        m' = max(log f + m, i~)                         the stabiliser, at first i~; f = sigma(f~), or exp(f~)
         i = exp(i~ - m')                                f = exp(log f + m - m')
         c' = f * c + i * g                              n' = f * n + i
         h' = o * c' / n'
@@ -69,13 +67,14 @@ class SLSTMCell(Cell):
     def share(self, state: State, weights: Weights) -> Tensor:
         _, weight_hh, _, bias_hh = weights
         h, recurrent = state[0], weight_hh.view(4, self.heads, -1, weight_hh.shape[1])
-        product = torch.einsum("...hx,ghyx->...ghy", h.view(*h.shape[:-1], self.heads, -1), recurrent)
+        heads = h.view(*h.shape[:-1], self.heads, weight_hh.shape[1])
+        product = torch.einsum("...hx,ghyx->...ghy", heads, recurrent)
         return product.flatten(-3) + bias_hh
 
     def heard(self, state: State) -> Tensor:
         h = state[0]
-        heads = h.view(*h.shape[:-1], 1, self.heads, 1, -1)
-        size = heads.shape[-1]
+        size = h.shape[-1] // self.heads
+        heads = h.view(*h.shape[:-1], 1, self.heads, 1, size)
         return heads.expand(*h.shape[:-1], 4, self.heads, size, size).flatten(-4, -2)
 
     def own(self, weights: Weights) -> tuple[int, Tensor]:
@@ -84,26 +83,33 @@ class SLSTMCell(Cell):
 
     def advance(self, now: Tensor, share: Tensor, state: State, weights: Weights, keep: Tensor | None = None) -> State:
         _, c, n, m = state
-        i, f, g, o = (now + share).chunk(4, dim=-1)
-        f = functional.logsigmoid(f) if self.forget == "sigmoid" else f
-        largest = torch.maximum(f + m, i)
-        i, f = (i - largest).exp(), (f + m - largest).exp()
+        *_, g, o = (now + share).chunk(4, dim=-1)
+        i, f, largest = self._stabilised(now + share, n, m)
         c = f * c + i * (g.tanh() if keep is None else g.tanh() * keep)
         n = f * n + i
-        return o.sigmoid() * c / n.clamp(min=_SMALLEST), c, n, largest
+        return o.sigmoid() * c / n, c, n, largest
+
+    def _stabilised(self, sums: Tensor, n: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return i and f, one of which is 1, and the new m; where nothing is remembered yet, n = 0, i is."""
+        i, f, *_ = sums.chunk(4, dim=-1)
+        kept = m + (functional.logsigmoid(f) if self.forget == "sigmoid" else f)
+        largest = torch.where(n > 0, torch.maximum(kept, i), i)
+        return (i - largest).exp(), torch.where(n > 0, kept - largest, 0.0).exp(), largest
 
     def openness(self, now: Tensor, share: Tensor, state: State, weights: Weights) -> dict[str, Tensor]:
         """Return the output gates, and the others after the stabiliser."""
-        i, f, _, o = (now + share).chunk(4, dim=-1)
-        f = functional.logsigmoid(f) if self.forget == "sigmoid" else f
-        largest = torch.maximum(f + state[3], i)
-        return {"i": (i - largest).exp(), "f": (f + state[3] - largest).exp(), "o": o.sigmoid()}
+        *_, o = (now + share).chunk(4, dim=-1)
+        i, f, _ = self._stabilised(now + share, state[2], state[3])
+        return {"i": i, "f": f, "o": o.sigmoid()}
 
     def initialise(self, weights: Weights, hidden_size: int) -> None:
-        """Fill weights in place; forget gates start open, between nearly and wholly (as in the paper's code)."""
+        """Fill weights in place; forget gates start open, between nearly and wholly (as in the paper's code), and as
+        open where they are exponential."""
         super().initialise(weights, hidden_size)
         size = hidden_size // self.heads
         for gate in weights[1].view(-1, size, size):
             nn.init.orthogonal_(gate)
         with torch.no_grad():
-            weights[2][hidden_size : 2 * hidden_size] = torch.linspace(1.0, 6.0, hidden_size)
+            opened = torch.linspace(1.0, 6.0, hidden_size)
+            biases = opened if self.forget == "sigmoid" else functional.logsigmoid(opened)
+            weights[2][hidden_size : 2 * hidden_size] = biases

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lstmapps.data import stable_hash
 from lstmapps_foundations.problems import Episodes, Problem
 
+_MOST = 2**31  # numbers that are drawn at once, 8 GiB
+
 
 class EpisodeData(LightningDataModule):
     """Draws a problem.
@@ -36,6 +38,16 @@ class EpisodeData(LightningDataModule):
         self.problem = problem
         self.problems = {"validation": validation or problem, "test": test or problem}
         self.batch_size, self.batches, self.count, self.seed = batch_size, batches, count, seed
+        for part, drawn, several in (
+            ("training", problem, batch_size),
+            *((p, q, count) for p, q in self.problems.items()),
+        ):
+            size = several * drawn.draw(1, seeded(part)).x.numel()
+            if size > _MOST:
+                raise ValueError(
+                    f"{several:,} sequences for {part} would take {4 * size / 2**30:,.0f} GiB; "
+                    "give fewer (batch_size, count) or shorter ones"
+                )
         self.start, self.done = 0, 0  # batches of a resumed epoch that are done, and of the present one
 
     def train_dataloader(self) -> DataLoader[Episodes]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lstmapps.errors import UserError
-from lstmapps.learning import RULES, LearntBy, error_flow
+from lstmapps.learning import RULES, LearntBy, able_rules, error_flow
+from lstmapps.lengths import refuse_nan
 from lstmapps.nn import GridLSTM, RecurrentLayer, initialise
 from lstmapps.report import Section, errors_shown
 from lstmapps.scores import SCORES
@@ -30,13 +31,13 @@ class StepTask(LightningModule):
     begin so (`initialise`'s chrono).
     online: weights change while a batch is read, at every step of which something is to be said, by a rule that goes
     forwards; their influence on the state is carried on to the end of the batch, and nothing grows with its length.
-    Raises ValueError if the layer does not read what the problem gives, for a rule that cannot learn so, and for a
-    plateau.
+    Raises ValueError if the layer does not read what the problem gives, for a rule that cannot learn so, for a plateau,
+    and for a share of right sequences outside 0 to 100.
     """
 
     def __init__(
         self,
-        layer: RecurrentLayer | GridLSTM,
+        layer: nn.Module,
         problem: Problem,
         rule: str = "BPTT",
         horizon: int = 100,
@@ -46,10 +47,14 @@ class StepTask(LightningModule):
         online: bool = False,
     ) -> None:
         super().__init__()
-        size = layer.stack.input_size if isinstance(layer, RecurrentLayer) else layer.input_size
-        width = layer.stack.output_size if isinstance(layer, RecurrentLayer) else layer.output_size
-        if size != problem.inputs:
-            raise ValueError(f"the layer reads {size} features, and {type(problem).__name__} gives {problem.inputs}")
+        if not isinstance(layer, RecurrentLayer | GridLSTM):
+            raise ValueError(f"a layer is one of lstmapps.nn that reads sequences, not {type(layer).__name__}")
+        sizes = layer.stack if isinstance(layer, RecurrentLayer) else layer
+        if solved is not None and not 0 <= solved <= 100:
+            raise ValueError(f"{solved} % of the sequences cannot be right; solved is 0 to 100, or null")
+        if sizes.input_size != problem.inputs:
+            kind = type(problem).__name__
+            raise ValueError(f"the layer reads {sizes.input_size} features, and {kind} gives {problem.inputs}")
         if lag is not None:
             if not isinstance(layer, RecurrentLayer):
                 raise ValueError(f"{type(layer).__name__} has no gates that a lag could set")
@@ -61,12 +66,13 @@ class StepTask(LightningModule):
         else:
             self.layer = layer
         if online and RULES[rule].learner is None:
-            able = ", ".join(each.name for each in RULES.values() if each.learner is not None)
+            known = able_rules(layer.stack.cell) if isinstance(layer, RecurrentLayer) else []
+            able = ", ".join(name for name in known if RULES[name].learner is not None) or "recurrent layers alone"
             raise ValueError(f"{rule} needs a whole sequence; online learn {able}")
         if optimisation.schedule == "plateau":
             raise ValueError("no score decides of an early task; take a schedule other than plateau")
         self.automatic_optimization = not online
-        self.readout = nn.Linear(width, problem.outputs)
+        self.readout = nn.Linear(sizes.output_size, problem.outputs)
         self.problem, self.optimisation, self.solved = problem, optimisation, solved
 
     @property
@@ -75,11 +81,20 @@ class StepTask(LightningModule):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return what is said of each step, y (batch, time, outputs)."""
+        if not isinstance(self.layer, LearntBy):  # which looks for itself
+            refuse_nan("inputs", x, lengths)
         y, _ = self.layer(x, lengths)
         said: Tensor = self.readout(y)
         return said
 
     def on_fit_start(self) -> None:
+        for part, problem in self.trainer.datamodule.problems.items():  # type: ignore[attr-defined]
+            for side in ("inputs", "outputs"):
+                given, own = getattr(problem, side), getattr(self.problem, side)
+                if given != own:
+                    raise UserError(
+                        f"what is trained on has {own} {side}, and data.init_args.{part} {given}; set them alike"
+                    )
         if not self.automatic_optimization and self.trainer.world_size > 1:
             raise UserError("an early task is learnt online by one process; leave out --trainer.devices and num_nodes")
 
@@ -100,9 +115,12 @@ class StepTask(LightningModule):
         learner = make(stack.cell, weights, len(batch.x))
         optimiser: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
+        refuse_nan("inputs", batch.x, batch.lengths)
+        whole = torch.autocast(self.device.type, enabled=False)  # what is carried on is never half precise
         losses = []
         for step in range(batch.x.shape[1]):
-            h = learner.step(batch.x[:, step]).requires_grad_()
+            with whole:
+                h = learner.step(batch.x[:, step]).requires_grad_()
             now = batch.at(step)
             if not now.counts.any():
                 continue
@@ -110,8 +128,9 @@ class StepTask(LightningModule):
             optimiser.zero_grad()
             self.manual_backward(loss)
             assert h.grad is not None
-            for weight, gradient in zip(weights, learner.gradient(h.grad), strict=True):
-                weight.grad = gradient
+            with whole:
+                for weight, gradient in zip(weights, learner.gradient(h.grad), strict=True):
+                    weight.grad = gradient
             optimiser.step()
             losses.append(loss.detach())
         schedule.step()
@@ -143,6 +162,8 @@ class StepTask(LightningModule):
         """Return what a report shows of the trained layer: how far errors reach back over a long sequence."""
         stack = self.layer.layer.stack if isinstance(self.layer, LearntBy) else None
         if stack is None or not stack.cell.unitwise or stack.directions * stack.num_layers > 1:
+            return []
+        if not all(weight.isfinite().all() for weight in stack.at(0)[0].weights()):
             return []
         episodes = self.problem.draw(_TRIED, torch.Generator().manual_seed(4))
         longest = int(episodes.lengths.argmax())

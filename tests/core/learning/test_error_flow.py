@@ -8,6 +8,7 @@ import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
+from lstmapps.errors import UserError
 from lstmapps.learning import CarriedState, LearntBy, WatchGates, error_flow, gate_statistics
 from lstmapps.nn import (
     GRU,
@@ -15,6 +16,7 @@ from lstmapps.nn import (
     RNN,
     ElementwiseLSTMCell,
     ElmanCell,
+    GridLSTM,
     GRUCell,
     LSTMCell,
     MGUCell,
@@ -162,8 +164,13 @@ def test_a_stream_that_was_stopped_within_an_epoch_has_its_states_kept():
     torch.testing.assert_close(torch.cat(module.outputs, dim=1), layer(x)[0], atol=1e-6, rtol=1e-5)
     callback.on_train_epoch_end(None, module)
     assert callback.state_dict() == {}
-    with pytest.raises(ValueError, match="backward direction"):
+    with pytest.raises(UserError, match="backward direction"):
         CarriedState().on_fit_start(None, Stream(LSTM(1, 4, bidirectional=True)))
+    with pytest.raises(UserError, match="no recurrent layers"):
+        CarriedState().on_fit_start(None, Stream(GridLSTM(1, 4, 2)))
+    again.on_train_epoch_end(None, module)
+    with pytest.raises(UserError, match="runs none"):
+        again.on_train_batch_end(None, module)
 
 
 def test_nothing_is_dropped_while_gates_are_watched():
@@ -179,6 +186,7 @@ def test_nothing_is_dropped_while_gates_are_watched():
 def test_rows_that_begin_forget_what_was_before():
     torch.manual_seed(0)
     layer, x = LSTM(1, 8), torch.randn(2, 8, 1)
+    x[0, 0] = math.nan  # which stays in the state, until it begins anew
 
     class Batch(torch.Tensor):
         begins = None
@@ -211,7 +219,7 @@ def test_a_stream_that_ended_goes_on_only_as_another():
     fresh, _ = layer(x)
     read([4, 2])
     read([4, 0])  # nothing more of it
-    with pytest.raises(ValueError, match=r"rows \[1\] have ended"):
+    with pytest.raises(UserError, match=r"rows \[1\] have ended"):
         read([4, 4])
     callback.on_train_batch_end(None, module)
     torch.testing.assert_close(read([4, 4], begins=[False, True])[1], fresh[1])
@@ -221,9 +229,13 @@ def test_a_stream_that_ended_goes_on_only_as_another():
     again.load_state_dict(callback.state_dict())
     again.on_fit_start(None, module)
     again.on_train_batch_start(None, module, types.SimpleNamespace(), 0)
-    with pytest.raises(ValueError, match="have ended"):
+    with pytest.raises(UserError, match="have ended"):
         module.layer(x, [4, 4])
     again.on_train_batch_end(None, module)
+    for begins in ([True], [[True, False]], [1, 0], [True, None]):
+        with pytest.raises(UserError, match="2 truth values"):
+            read([4, 4], begins)
+        callback.on_train_batch_end(None, module)
 
 
 def test_gates_are_watched_while_a_task_trains():

@@ -14,6 +14,7 @@ from lstmapps.nn import (
     ElementwiseLSTM,
     ElementwiseLSTMCell,
     ElmanCell,
+    GridLSTM,
     GRUCell,
     JordanCell,
     LSTMCell,
@@ -229,8 +230,9 @@ def test_errors_reach_inputs_at_their_own_step():
     ("layer", "rule", "message"),
     [
         (LSTM(3, 4), "magic", "no learning rule"),
-        (LSTM(3, 4, 2), "RTRL", "one layer"),
-        (LSTM(3, 4, bidirectional=True), "1997", "one layer"),
+        (LSTM(3, 4, 2), "RTRL", "one layer.*BPTT or TBPTT"),
+        (LSTM(3, 4, bidirectional=True), "1997", "one layer.*take BPTT$"),
+        (GridLSTM(3, 4, 2), "RTRL", "GridLSTM learns by BPTT alone"),
         (LSTM(3, 4, bidirectional=True), "TBPTT", "no such place"),
         (LSTM(3, 4, zoneout=0.1), "SnAp-1", "without extras"),
         (GRU(3, 4), "1997 online", r"cannot train GRUCell.*; BPTT, TBPTT, RTRL"),
@@ -270,3 +272,24 @@ def test_a_state_of_the_wrong_shape_is_named():
     weights, *_ = made(cell)
     with pytest.raises(ValueError, match="state must be"):
         SnAp1(cell, weights, 2, (torch.zeros(3, 4), torch.zeros(3, 4)))
+
+
+@pytest.mark.parametrize("learner", [RTRL, SnAp1, ErrorCarousel, UORO])
+def test_steps_and_errors_of_the_wrong_shape_are_named(learner):
+    cell = LSTMCell()
+    weights = tuple(torch.randn(shape) for shape in cell.shapes(3, 4).values())
+    running = learner(cell, weights, batch=2)
+    for x in (torch.zeros(1, 3), torch.zeros(2, 4)):
+        with pytest.raises(ValueError, match=r"x must be \(2, 3\)"):
+            running.step(x)
+    running.step(torch.zeros(2, 3))
+    for error in (torch.zeros(1, 4), torch.zeros(2, 3)):
+        with pytest.raises(ValueError, match=r"error must be \(2, 4\)"):
+            running.gradient(error)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_takes_a_batch_of_none(rule):
+    layer = ElementwiseLSTM(3, 4) if rule == "elementwise RTRL" else LSTM(3, 4)
+    LearntBy(layer, rule)(torch.zeros(0, 5, 3))[0].sum().backward()
+    assert all(bool((parameter.grad == 0).all()) for parameter in layer.parameters())

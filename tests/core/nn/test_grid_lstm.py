@@ -113,6 +113,7 @@ def test_tied_layers_have_the_weights_of_one():
         (torch.zeros(2, 0, INPUT), None, "x must be"),
         (torch.zeros(2, 3, INPUT), [3, 4], "lengths must lie"),
         (torch.zeros(2, 3, INPUT), [3], "lengths must be"),
+        (torch.zeros(2, 3, INPUT), [3, None], "whole numbers"),
     ],
 )
 def test_wrong_shapes_are_named(x, lengths, message):
@@ -120,5 +121,8 @@ def test_wrong_shapes_are_named(x, lengths, message):
         GridLSTM(INPUT, HIDDEN, 2)(x, lengths)
     with pytest.raises(ValueError, match="state must be"):
         GridLSTM(INPUT, HIDDEN, 2)(torch.zeros(2, 3, INPUT), None, (torch.zeros(3, 2, HIDDEN),) * 2)
+    for state in (torch.zeros(2, 2, HIDDEN), (torch.zeros(2, 2, HIDDEN),) * 3):
+        with pytest.raises(ValueError, match="two of"):
+            GridLSTM(INPUT, HIDDEN, 2)(torch.zeros(2, 3, INPUT), None, state)
     with pytest.raises(ValueError, match="priority"):
         GridLSTM(INPUT, HIDDEN, 2, priority=[2])

@@ -138,6 +138,7 @@ def test_wrong_shapes_are_named(x, lengths, message):
 
 @pytest.mark.parametrize("layer", [MDLSTM(1, 4, num_layers=2), GridLSTM(1, 4, 2, dimensions=2)], ids=["md", "grid"])
 def test_a_batch_of_none_is_a_batch(layer):
-    y, state = layer(torch.randn(0, 3, 5, 1))
-    assert (y.shape[:3], all(part.shape[1] == 0 for part in state)) == ((0, 3, 5), True)
-    y.sum().backward()
+    for lengths in (None, []):
+        y, state = layer(torch.randn(0, 3, 5, 1, dtype=torch.float64), lengths)
+        assert (y.shape[:3], all(part.shape[1] == 0 for part in state)) == ((0, 3, 5), True)
+        y.sum().backward()

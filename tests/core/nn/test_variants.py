@@ -361,6 +361,11 @@ def test_noise_is_given_whole_or_by_its_settings():
         ({"block_size": 0}, "at least one cell"),
         ({"zoneout": -0.1}, r"\[0, 1\)"),
         ({"zoneout": (0.1, 1.5)}, r"\[0, 1\)"),
+        ({"zoneout": (0.1, math.nan)}, r"\[0, 1\)"),
+        ({"zoneout": (0.1,)}, "two"),
+        ({"zoneout": (0.1, 0.2, 0.3)}, "two"),
+        ({"state_dropout": -0.1}, r"state dropout must lie in \[0, 1\)"),
+        ({"projection_size": 5}, "fewer"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(settings, message):
@@ -394,5 +399,45 @@ def test_weights_start_as_is_asked_for():
         assert all(torch.equal(value, kept[name]) for name, value in before.state_dict().items())
     with pytest.raises(ValueError, match="3 steps"):
         initialise(layer, chrono=1)
+    with pytest.raises(ValueError, match="leave it or forget_bias out"):
+        initialise(layer, chrono=10, forget_bias=1.0)
     with pytest.raises(ValueError, match="orthogonal, glorot"):
         initialise(layer, recurrent="zeros")
+
+
+@EVERY
+def test_no_rows_and_no_steps_have_gradients_of_zero(kind):
+    layer = made(kind)
+    for x, lengths in ((torch.zeros(0, 5, INPUT), None), (torch.ones(2, 5, INPUT), [0, 0])):
+        layer.zero_grad()
+        layer(x.double(), lengths)[0].sum().backward()
+        gradients = [parameter.grad for parameter in layer.parameters()]
+        assert all(gradient is None or bool((gradient == 0).all()) for gradient in gradients)
+
+
+@EVERY
+def test_a_state_may_be_of_another_precision(kind):
+    layer = made(kind, bidirectional=False)
+    x, state = torch.randn(2, 5, INPUT, dtype=torch.float64), started(layer, 2)
+    single = tuple(part.float() for part in parts(state))
+    y, _ = layer(x, None, single if len(single) > 1 else single[0])
+    torch.testing.assert_close(y, layer(x, None, state)[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("forget", ["sigmoid", "exponential"])
+def test_an_slstm_remembers_from_the_start_whatever_its_gates_and_precision(forget):
+    torch.manual_seed(0)
+    cell = SLSTMCell(forget=forget)
+    layer = SLSTM(3, 8, cell=cell)
+    opened = layer.stack.at(0)[0].bias_ih[8:16].detach()
+    opened = opened.sigmoid() if forget == "sigmoid" else opened.exp()
+    assert 0.7 < opened.min().item() < 0.75
+    assert 0.99 < opened.max().item() < 1.0
+    initialise(layer, chrono=50)
+    x = torch.randn(1, 40, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(x)[1][1].sum(), x)
+    assert gradient[0, 0].abs().max().item() > 1e-4
+    sums = torch.tensor([[-20.0, 6.0, 1.0, 0.0]], dtype=torch.float16)  # a first step with its gate nearly closed
+    nothing = tuple(torch.zeros(1, 1, dtype=torch.float16) for _ in range(4))
+    (h, *_) = cell.advance(sums, torch.zeros_like(sums), nothing, ())
+    assert h.item() == pytest.approx(0.5 * math.tanh(1.0), abs=1e-3)

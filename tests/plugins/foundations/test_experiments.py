@@ -137,6 +137,17 @@ def test_gates_that_are_watched_stand_in_the_report(capsys, tmp_path):
         ),
         ("reber", ["--model.init_args.optimisation.schedule=plateau"], "other than plateau"),
         ("parity", ["--trainer.callbacks+=lstmapps.learning.WatchGates"], "no recurrent layers with gates"),
+        ("parity", ["--trainer.callbacks+=lstmapps.learning.CarriedState"], "no recurrent layers whose states"),
+        ("temporal-order-online", ["--trainer.callbacks+=lstmapps.learning.CarriedState"], "leave CarriedState out"),
+        ("parity", ["--model.init_args.layer.init_args.num_layers=0"], "num_layers and dimensions must be at least 1"),
+        ("parity", ["--model.init_args.layer=lstmapps.nn.LSTMM"], "no attribute 'LSTMM'"),
+        ("parity", ["--model.init_args.layer=torch.nn.Identity"], "not Identity"),
+        ("reber", ["--trainer.max_epochs=0"], "nothing was trained"),
+        (
+            "counting-ab",
+            ["--data.init_args.problem.init_args.letters=3", "--model.init_args.layer.init_args.input_size=4"],
+            "4 inputs, and data.init_args.validation 3",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(capsys, tmp_path, recipe, settings, message):
@@ -144,6 +155,27 @@ def test_settings_that_do_not_go_together_are_refused(capsys, tmp_path, recipe, 
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("adding", ["--trainer.precision=64-true"]),
+        ("parity", ["--trainer.precision=bf16-true"]),
+        ("temporal-order-online", ["--model.init_args.rule=RTRL", "--trainer.precision=bf16-mixed"]),
+    ],
+)
+def test_early_tasks_are_learnt_in_every_precision(capsys, tmp_path, recipe, settings):
+    assert train(capsys, f"foundations/{recipe}", tmp_path / "run", *settings)["test"]["loss"] > 0
+
+
+def test_inputs_that_are_no_numbers_are_named():
+    x = torch.zeros(2, 3, 1)
+    x[1, 2] = float("nan")
+    task = StepTask(GridLSTM(1, 4, 2), Parity(1, 5))
+    task(x, torch.tensor([3, 2]))
+    with pytest.raises(ValueError, match=r"rows \[1\]"):
+        task(x, torch.tensor([3, 3]))
 
 
 def test_a_run_needs_no_seed(capsys, tmp_path):
@@ -158,7 +190,9 @@ def test_a_run_needs_no_seed(capsys, tmp_path):
         (lambda: GridLSTM(1, 4, 2), {"rule": "RTRL"}, "GridLSTM learns by BPTT"),
         (lambda: LSTM(1, 4), {"rule": "1997", "online": True}, "online learn 1997 online, RTRL"),
         (lambda: GridLSTM(1, 4, 2), {"lag": 50}, "no gates that a lag could set"),
-        (lambda: GRU(1, 4), {"lag": 50}, "no forget gates"),
+        (lambda: GRU(1, 4), {"lag": 50}, "no forget gates of its own; leave the lag"),
+        (lambda: GRU(1, 4), {"online": True}, "online learn RTRL, SnAp-1, UORO"),
+        (lambda: LSTM(1, 4), {"solved": 200}, "solved is 0 to 100"),
     ],
 )
 def test_a_layer_that_does_not_fit_is_named(layer, settings, message):
@@ -171,6 +205,7 @@ def test_a_layer_that_does_not_fit_is_named(layer, settings, message):
     [
         ("--data.init_args.problem.init_args.length=0", "lengths of 0"),
         ("--data.init_args.batch_size=0", "at least 1"),
+        ("--data.init_args.count=100000000000", "GiB; give fewer"),
         ("--data.init_args.colour=red", "colour"),
     ],
 )

@@ -14,7 +14,7 @@ Loss = Literal["squared", "classes", "chances"]
 """How targets are given: numbers; the number of one class; for each output whether it is on."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Episodes:
     """Sequences of a task: x (batch, time, inputs) and lengths (batch,).
 

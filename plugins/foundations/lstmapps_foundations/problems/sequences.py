@@ -85,8 +85,8 @@ class TwoSequences(Problem):
 class TemporalOrder(Problem):
     """Two or three symbols X or Y stand far apart among others: at the end their order is to be said (section 5.6).
 
-    length: sequences have this many steps, to a tenth more. relevant: how many X and Y there are; they stand between a
-    tenth and a fifth of the length, and as far on from there.
+    length: sequences have this many steps, to a tenth more. relevant: how many X and Y there are; the first stands
+    a tenth of the length on or up to a tenth later, and likewise two at a half, or three at a third and two thirds.
     """
 
     loss: Loss = "classes"

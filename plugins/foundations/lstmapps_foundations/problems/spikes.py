@@ -7,6 +7,8 @@ from torch import Generator
 
 from lstmapps_foundations.problems.problem import Episodes, Loss, Problem, check_lengths, whole_number
 
+_MOST = 1_000_000  # steps of a stream
+
 
 class SpikeDelays(Problem):
     """At every spike but the first of a stream the time since the one before is to be said.
@@ -19,7 +21,8 @@ class SpikeDelays(Problem):
 
     def __init__(self, shortest: int = 10, longest: int = 20, spikes: int = 10) -> None:
         check_lengths(1, shortest, longest)
-        check_lengths(2, spikes)
+        if not 2 <= spikes <= _MOST // longest:
+            raise ValueError(f"{spikes} spikes of up to {longest} steps each; give 2 or more, and no {_MOST:,} steps")
         if shortest == longest:
             raise ValueError("intervals of one length alone leave nothing to be measured; give a longer longest")
         self.shortest, self.longest, self.spikes = shortest, longest, spikes
