@@ -20,6 +20,7 @@ class EpisodeData(LightningDataModule):
 
     problem: what is trained on. validation, test: others to measure on, such as longer sequences; the same if left out.
     batch_size: sequences in a batch of training. batches: in an epoch. count: sequences of validation and of test.
+    Raises ValueError for more than memory holds, and for parts whose inputs or outputs differ.
     """
 
     def __init__(
@@ -38,16 +39,12 @@ class EpisodeData(LightningDataModule):
         self.problem = problem
         self.problems = {"validation": validation or problem, "test": test or problem}
         self.batch_size, self.batches, self.count, self.seed = batch_size, batches, count, seed
-        for part, drawn, several in (
-            ("training", problem, batch_size),
-            *((p, q, count) for p, q in self.problems.items()),
-        ):
-            size = several * drawn.draw(1, seeded(part)).x.numel()
-            if size > _MOST:
-                raise ValueError(
-                    f"{several:,} sequences for {part} would take {4 * size / 2**30:,.0f} GiB; "
-                    "give fewer (batch_size, count) or shorter ones"
-                )
+        _refuse_too_many("training", problem, batch_size)
+        for part, other in self.problems.items():
+            _refuse_too_many(part, other, count)
+            given, own = (f"{one.inputs} inputs and {one.outputs} outputs" for one in (other, problem))
+            if given != own:
+                raise ValueError(f"{part} has {given}, and what is trained on {own}; set them alike")
         self.start, self.done = 0, 0  # batches of a resumed epoch that are done, and of the present one
 
     def train_dataloader(self) -> DataLoader[Episodes]:
@@ -70,6 +67,15 @@ class EpisodeData(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.start = state_dict["batches"]
+
+
+def _refuse_too_many(part: str, problem: Problem, count: int) -> None:
+    size = count * problem.draw(1, seeded(part)).x.numel()
+    if size > _MOST:
+        raise ValueError(
+            f"{count:,} sequences for {part} would take {4 * size / 2**30:,.0f} GiB; "
+            "give fewer (batch_size, count) or shorter ones"
+        )
 
 
 def seeded(text: str) -> torch.Generator:

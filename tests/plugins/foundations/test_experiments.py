@@ -146,7 +146,7 @@ def test_gates_that_are_watched_stand_in_the_report(capsys, tmp_path):
         (
             "counting-ab",
             ["--data.init_args.problem.init_args.letters=3", "--model.init_args.layer.init_args.input_size=4"],
-            "4 inputs, and data.init_args.validation 3",
+            "validation has 3 inputs",
         ),
     ],
 )
