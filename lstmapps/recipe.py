@@ -182,8 +182,8 @@ def _first_cause(error: ArgumentError) -> str:
     """Return from a parser's error of many lines the setting at fault and the line that tells why."""
     text = str(error)
     lines = [line.strip(" -") for line in text.split("\n") if line.strip()]
-    given = ("not accepted", "not expected", "does not accept", "required", "nrecognized", "Expected", "Invalid")
-    words = ("no attribute", "No module named", *given)
+    unknown = ("no attribute", "No module named", "nrecognized", "not expected")
+    words = (*unknown, "not accepted", "does not accept", "required", "Expected", "Invalid")
     telling = next((line for line in lines if any(word in line for word in words)), lines[-1])
     keys = [key for key in re.findall(r'[Kk]ey "([^"]+)"', text) if key not in telling]
     return (f"{keys[-1]}: " if keys else "") + telling[:300]

@@ -109,10 +109,10 @@ class StepTask(LightningModule):
         optimiser: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         refuse_nan("inputs", batch.x, batch.lengths)
-        whole = torch.autocast(self.device.type, enabled=False)  # what is carried on is never half precise
+        in_full = torch.autocast(self.device.type, enabled=False)  # what is carried on is never half precise
         losses = []
         for step in range(batch.x.shape[1]):
-            with whole:
+            with in_full:
                 h = learner.step(batch.x[:, step]).requires_grad_()
             now = batch.at(step)
             if not now.counts.any():
@@ -121,7 +121,7 @@ class StepTask(LightningModule):
             optimiser.zero_grad()
             self.manual_backward(loss)
             assert h.grad is not None
-            with whole:
+            with in_full:
                 for weight, gradient in zip(weights, learner.gradient(h.grad), strict=True):
                     weight.grad = gradient
             optimiser.step()

@@ -22,7 +22,9 @@ class SpikeDelays(Problem):
     def __init__(self, shortest: int = 10, longest: int = 20, spikes: int = 10) -> None:
         check_lengths(1, shortest, longest)
         if not 2 <= spikes <= _MOST // longest:
-            raise ValueError(f"{spikes} spikes of up to {longest} steps each; give 2 or more, and no {_MOST:,} steps")
+            raise ValueError(
+                f"{spikes} spikes of up to {longest} steps each; give 2 or more, and at most {_MOST:,} steps in all"
+            )
         if shortest == longest:
             raise ValueError("intervals of one length alone leave nothing to be measured; give a longer longest")
         self.shortest, self.longest, self.spikes = shortest, longest, spikes
