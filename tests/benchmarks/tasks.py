@@ -47,6 +47,15 @@ def long(steps: int, lag: bool = True) -> tuple[str, ...]:
     return (*settings, "--model.init_args.lag", str(steps)) if lag else settings
 
 
+def parity(bits: int) -> tuple[str, ...]:
+    """Return the settings that train on up to so many bits, and validate and test on as many."""
+    ends = (
+        "problem.init_args.longest",
+        *(f"{part}.init_args.{end}" for part in PARTS for end in ("shortest", "longest")),
+    )
+    return tuple(word for end in ends for word in (f"--data.init_args.{end}", str(bits)))
+
+
 def small(error: float) -> bool:
     return error < 0.01
 
@@ -59,6 +68,7 @@ FAR = {"figure": "right_up_to", "solved": lambda n: n >= 100}
 SQUARED = {"figure": "loss", "solved": small, "best": min}
 ENDLESS = {"figure": "right_symbols", "solved": lambda symbols: symbols == 100_000}
 FORWARDS = ("--model.init_args.rule", "1997 online")
+PARTS = ("validation", "test")
 STACKED = {"input_size": 1, "hidden_size": 32, "num_layers": 2}
 TASKS = {
     "embedded Reber grammar": (
@@ -112,6 +122,10 @@ TASKS = {
     "parity of 50 bits": (
         Trial("Grid LSTM, 2 layers", "parity", solved=nearly),
         Trial("stacked LSTM, 2 layers", "parity", layer("LSTM", **STACKED), solved=nearly),
+    ),
+    "parity of 250 bits": (
+        Trial("Grid LSTM, 2 layers", "parity", parity(250), solved=nearly),
+        Trial("stacked LSTM, 2 layers", "parity", (*parity(250), *layer("LSTM", **STACKED)), solved=nearly),
     ),
 }
 
