@@ -1,6 +1,6 @@
 """Learners that go forwards in time, over a million steps: what a step costs, and what the process holds.
 
-`python -m tests.benchmarks online` takes two hours.
+`python -m tests.benchmarks online` takes an hour and a half.
 """
 
 import resource
