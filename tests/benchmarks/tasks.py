@@ -49,11 +49,10 @@ def long(steps: int, lag: bool = True) -> tuple[str, ...]:
 
 def parity(bits: int) -> tuple[str, ...]:
     """Return the settings that train on up to so many bits, and validate and test on as many."""
-    ends = (
-        "problem.init_args.longest",
-        *(f"{part}.init_args.{end}" for part in PARTS for end in ("shortest", "longest")),
+    fixed = [f"{part}.init_args.{end}" for part in ("validation", "test") for end in ("shortest", "longest")]
+    return tuple(
+        word for end in ("problem.init_args.longest", *fixed) for word in (f"--data.init_args.{end}", str(bits))
     )
-    return tuple(word for end in ends for word in (f"--data.init_args.{end}", str(bits)))
 
 
 def small(error: float) -> bool:
@@ -68,7 +67,6 @@ FAR = {"figure": "right_up_to", "solved": lambda n: n >= 100}
 SQUARED = {"figure": "loss", "solved": small, "best": min}
 ENDLESS = {"figure": "right_symbols", "solved": lambda symbols: symbols == 100_000}
 FORWARDS = ("--model.init_args.rule", "1997 online")
-PARTS = ("validation", "test")
 STACKED = {"input_size": 1, "hidden_size": 32, "num_layers": 2}
 TASKS = {
     "embedded Reber grammar": (
