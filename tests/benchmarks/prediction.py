@@ -1,12 +1,13 @@
-"""`predict handwriting/peraire` over the test lines against the network's bare forward pass."""
+"""`predict` over lines of handwriting, what they are prepared by included, against the network's bare forward pass."""
 
 import io
 import os
-from pathlib import Path
+from collections.abc import Iterable
 
 import torch
+from lstmapps_handwriting.digits import DigitStrings
 
-from lstmapps.data import pad
+from lstmapps.data import Sample, pad
 from lstmapps.model import Model
 from lstmapps.plugins import find
 from lstmapps.prediction import write_jsonl
@@ -14,17 +15,23 @@ from tests.benchmarks.timing import ratio, report
 
 
 def run() -> None:
+    print("predict over lines: whole, bare forward pass, whole / bare")
+    digits = Model.load(find("model", "handwriting/digits"))
+    compare(digits, DigitStrings("validation", count=300).samples())
     if "LSTMAPPS_DATA" not in os.environ:
-        print("prediction: needs LSTMAPPS_DATA")
+        print("handwriting/peraire: needs LSTMAPPS_DATA")
         return
-    model = Model.load(find("model", "handwriting/peraire"))
-    table = str(Path(os.environ["LSTMAPPS_DATA"]) / "peraire_lines" / "test.tsv")
-    samples = [model.domain.measure(sample) for sample in model.domain.read(table)]
-    inputs = sorted((model.domain.load(sample) for sample in samples), key=len)
+    peraire = Model.load(find("model", "handwriting/peraire"))
+    compare(peraire, peraire.domain.read(os.environ["LSTMAPPS_DATA"] + "/peraire_lines/test.tsv"))
+
+
+def compare(model: Model, samples: Iterable[Sample]) -> None:
+    samples = [model.domain.measure(sample) for sample in samples]
+    inputs = sorted((model.domain.prepare(model.domain.load(sample)) for sample in samples), key=len)
     batches = [pad(inputs[i : i + 16]) for i in range(0, len(inputs), 16)]
 
     def whole() -> None:
-        write_jsonl(model.predict([table]), io.StringIO())
+        write_jsonl(model.predict(samples), io.StringIO())
 
     @torch.inference_mode()
     def bare() -> None:
@@ -32,5 +39,4 @@ def run() -> None:
             model.network(x, lengths)
 
     ours, network, factor = ratio(whole, bare, runs=7)
-    print(f"predict over {len(inputs)} lines: whole, bare forward pass, whole / bare")
-    report("handwriting/peraire", ours, network, 1 / factor)
+    report(f"{model.name}, {len(inputs)} lines", ours, network, 1 / factor)

@@ -24,7 +24,6 @@ _INKED = 0.3  # what counts as ink where writing is looked for
 _RULED = 0.6  # of the columns: a row with more ink is ruled, not written
 _NOISE = 20  # percentile of the ink in a row that noise has
 _FROM, _TO = 0.05, 0.95  # of the ink, counted from above: between them lies the height of the writing
-_SHARE = 0.45  # of a line's height that the writing is scaled to, about what it is in Peraire's lines
 _SMALLEST, _LARGEST = 0.5, 3.0  # what writing is scaled by at most, against the height of its picture
 _WIDEST = 12_000  # columns that a line is scaled up to
 _SHORT = 4.0  # heights: of a shorter line the writing's own height says less
@@ -33,12 +32,15 @@ Ink = NDArray[np.float32]
 """How dark each pixel (rows, columns) is against its paper, 0 to 1."""
 
 
-def normalised(x: Tensor, height: int) -> Tensor:
-    """Return x (columns, rows), 0 for white to 1 for black, as ink (columns, height), level and of one size."""
+def normalised(x: Tensor, height: int, share: float) -> Tensor:
+    """Return x (columns, rows), 0 for white to 1 for black, as ink (columns, height), level and of one size.
+
+    share: of the height, that the middle nine tenths of the ink take.
+    """
     ink = ink_of(1.0 - x.T.numpy().astype(np.float32))
     rows, columns = ink.shape
     slope = slope_of(ink)
-    middle, scale = _place(ink, slope, height)
+    middle, scale = _place(ink, slope, height, share)
     width = max(1, round(columns * scale))
     picture = Image.fromarray(ink)
     if scale < 1.0:  # smooth first: a coarse grid would miss strokes
@@ -91,7 +93,7 @@ def slope_of(ink: Ink) -> float:
     return math.tan(math.radians(best))
 
 
-def _place(ink: Ink, slope: float, height: int) -> tuple[float, float]:
+def _place(ink: Ink, slope: float, height: int, share: float) -> tuple[float, float]:
     """Return the row in the middle of the writing, at the middle column, and what the line is scaled by."""
     rows, columns = ink.shape
     usual = height / rows
@@ -104,7 +106,7 @@ def _place(ink: Ink, slope: float, height: int) -> tuple[float, float]:
     if total[-1] <= rows / 8:
         return (rows - 1) / 2, usual
     top, bottom = (float(np.interp(part * total[-1], total, np.arange(len(total)))) - above for part in (_FROM, _TO))
-    own = _SHARE * height / max(bottom - top, 1.0)
+    own = share * height / max(bottom - top, 1.0)
     trust = min(1.0, columns / rows / _SHORT)
     scale = own**trust * usual ** (1.0 - trust)
     return (top + bottom) / 2, min(max(scale, _SMALLEST * usual), _LARGEST * usual, max(usual, _WIDEST / columns))

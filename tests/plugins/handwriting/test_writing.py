@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lstmapps.data import Sample
 
-HEIGHT = 64
+HEIGHT, SHARE = 64, 0.45
 
 
 def written(columns=900, rows=64, size=30, paper=200, ink=40):
@@ -33,7 +33,7 @@ def stands(ink):
 
 @pytest.mark.parametrize("disturbance", disturbances_of(), ids=str)
 def test_a_line_looks_alike_whatever_happened_to_it(disturbance):
-    plain, x = normalised(written(), HEIGHT), normalised(disturbance(written(), "a"), HEIGHT)
+    plain, x = normalised(written(), HEIGHT, SHARE), normalised(disturbance(written(), "a"), HEIGHT, SHARE)
     assert x.shape[1] == HEIGHT
     assert stands(x) == pytest.approx(stands(plain), abs=6)
     assert abs(slope_of(x.T.numpy())) < math.radians(0.4)
@@ -55,10 +55,12 @@ def test_the_slope_is_found(degrees):
     assert math.degrees(math.atan(slope)) == pytest.approx(degrees, abs=0.15)
 
 
-@pytest.mark.parametrize(("rows", "size"), [(64, 20), (64, 30), (128, 40), (128, 60)])
-def test_writing_of_any_size_comes_out_at_one_and_in_the_middle(rows, size):
-    top, bottom = stands(normalised(written(rows=rows, size=size), HEIGHT))
-    assert bottom - top == pytest.approx(0.45 * HEIGHT, abs=6)
+@pytest.mark.parametrize(
+    ("rows", "size", "share"), [(64, 20, 0.45), (64, 30, 0.45), (128, 40, 0.45), (128, 60, 0.45), (128, 60, 0.7)]
+)
+def test_writing_of_any_size_comes_out_at_one_and_in_the_middle(rows, size, share):
+    top, bottom = stands(normalised(written(rows=rows, size=size), HEIGHT, share))
+    assert bottom - top == pytest.approx(share * HEIGHT, abs=6)
     assert (top + bottom) / 2 == pytest.approx(HEIGHT / 2, abs=4)
 
 
@@ -66,7 +68,7 @@ def test_every_column_stays_where_it_was():
     x = torch.zeros(900, 64)
     x[200:220, 20:40] = 1.0
     x[700:720, 20:40] = 1.0
-    columns = normalised(x, HEIGHT).sum(dim=1)
+    columns = normalised(x, HEIGHT, SHARE).sum(dim=1)
     inked = (columns > columns.max() / 2).nonzero().flatten() / len(columns)
     first, second = inked[inked < 0.5], inked[inked > 0.5]
     found = [float(place) for bar in (first, second) for place in (bar.min(), bar.max())]
@@ -79,16 +81,22 @@ def test_blank_paper_stays_blank_and_dirt_stays_pale():
         assert float(x.mean()) < (0.25 if sample.id in ("ruled paper", "spots") else 0.1), sample.id
     dirty = written(ink=200)  # nothing but paper
     dirty[300:310, 20:40] += 0.02
-    assert float(normalised(dirty, HEIGHT).max()) < 0.3
+    assert float(normalised(dirty, HEIGHT, SHARE).max()) < 0.3
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 300), (300, 5), (1, 64)])
 def test_what_is_hardly_a_line_is_no_fault(shape):
     torch.manual_seed(0)
     for x in (torch.zeros(shape), torch.ones(shape), torch.rand(shape)):
-        y = normalised(x, HEIGHT)
+        y = normalised(x, HEIGHT, SHARE)
         assert y.shape[1] == HEIGHT
         assert y.isfinite().all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
+def test_writing_takes_a_part_of_the_height(share):
+    with pytest.raises(ValueError, match="a tenth of a line's height to all of it"):
+        Handwriting(share=share)
 
 
 def test_lines_are_loaded_high_enough_for_what_is_small_in_them():
