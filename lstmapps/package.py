@@ -202,8 +202,9 @@ def model_card(package: Package) -> str:
         lines += ["| part | samples | score | value | 95 % interval |", "|---|---|---|---|---|", *rows, ""]
     if disturbed:
         lines += ["| disturbed | score | value | 95 % interval |", "|---|---|---|---|", *disturbed, ""]
-    if source := config.get("card", {}).get("data"):
-        lines += [f"Trained on: {source}", ""]
+    for key, told in (("data", "Trained on"), ("begun_with", "Begun with")):
+        if source := config.get("card", {}).get(key):
+            lines += [f"{told}: {source}", ""]
     return "\n".join(lines)
 
 

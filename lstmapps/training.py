@@ -86,8 +86,11 @@ def train(
     """
     claim(output, resume)
     task, data, trainer = run.task, run.data, run.trainer
-    if run.start is not None and not resume:
-        _begin(task, data, run.start)
+    if run.start is not None:
+        beginning = _package_at(run.start)
+        run.config["card"] = run.config["card"] | {"begun_with": _told(beginning)}
+        if not resume:
+            _begin(task, data, beginning, run.start)
     if not data.parts:
         prepare(data, task.network, trainer.strategy.root_device)
     console.quiet = console.quiet or not trainer.is_global_zero
@@ -158,15 +161,26 @@ def _check_grid(data: SequenceData, encoder: Any) -> None:
         )
 
 
-def _begin(task: Task, data: SequenceData, start: str) -> None:
+def _package_at(start: str) -> Package:
+    folder = packages.package_folder(start)
+    if not folder.is_dir():
+        raise UserError(f"there is no model at {start} to begin with; train it first, or name another with --start")
+    return packages.read(folder)
+
+
+def _told(package: Package) -> str:
+    """Return what a model is called, and what it was trained on."""
+    card = package.config.get("card", {})
+    sources = [card[key] for key in ("data", "begun_with") if key in card]
+    return f"{package.config['name']} ({'; begun with '.join(sources)})" if sources else str(package.config["name"])
+
+
+def _begin(task: Task, data: SequenceData, package: Package, start: str) -> None:
     """Give a network the weights of a model; what that lacks of the frontend, this has of its own.
 
     Symbols that the model does not know begin as those that look like them do, as in fine-tuning.
     """
     folder = packages.package_folder(start)
-    if not folder.is_dir():
-        raise UserError(f"there is no model at {start} to begin with; train it first, or name another with --start")
-    package = packages.read(folder)
     if data.source_vocabulary not in (None, package.source_vocabulary or package.vocabulary):
         raise UserError(f"{folder} reads other symbols than the training texts give; use `lstmapps finetune` instead")
     weights = package.weights

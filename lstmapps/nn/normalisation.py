@@ -32,7 +32,7 @@ class SequenceBatchNorm(nn.Module):
         padding = padding_mask(lengths, x.shape[2])
         if not self.training:
             y = functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-            return y.masked_fill(padding[:, None, :, None], 0.0)
+            return y.masked_fill_(padding[:, None, :, None], 0.0)
         batch, channels, time, height = x.shape
         steps = x.permute(0, 2, 3, 1).reshape(batch * time, height * channels)
         inside = (~padding).flatten().nonzero().squeeze(1)

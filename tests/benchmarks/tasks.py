@@ -79,6 +79,10 @@ TASKS = {
         Trial("1997, no forget gates", "continual-reber", layer("LSTM", variant="1997"), **ENDLESS),
         Trial("Elman", "continual-reber", elman(7, 24), **ENDLESS),
     ),
+    "continual Reber, learnt online": (
+        Trial("2000, forget gates", "continual-reber-online", **ENDLESS),
+        Trial("1997, no forget gates", "continual-reber-online", layer("LSTM", variant="1997"), **ENDLESS),
+    ),
     "adding, 100": (
         Trial("LSTM", "adding", **SQUARED),
         Trial("Elman", "adding", elman(2, 32), **SQUARED),

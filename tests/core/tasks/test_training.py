@@ -322,9 +322,10 @@ def test_a_plateau_halves_the_rate_when_the_score_stays(score):
 
 def test_a_run_begins_from_a_model_of_other_symbols(tmp_path):
     digits, letters = draw_lines(tmp_path / "digits", 24), draw_lines(tmp_path / "letters", 24, "456abc")
-    train(digits, tmp_path / "begun", "--trainer.max_epochs=1")
+    train(digits, tmp_path / "begun", "--trainer.max_epochs=1", "--card.data=digits")
     still = ["--trainer.max_epochs=1", "--model.init_args.optimisation.learning_rate=1e-12"]
     start = str(tmp_path / "begun" / "model")
+    still.append("--card.data=letters")
     run = recipe.build(str(TINY), [f"--data.root={letters}", f"--start={start}", *SETTINGS, *still])
     training.train(run, tmp_path / "run", resume=False, console=Console(quiet=True))
     before, after = Model.load(start), Model.load(tmp_path / "run" / "model")
@@ -332,6 +333,8 @@ def test_a_run_begins_from_a_model_of_other_symbols(tmp_path):
     rows = [[model.vocabulary.encode(symbol)[0] for symbol in "456"] for model in (before, after)]
     old, new = (model.network.head.weight[row] for model, row in zip((before, after), rows, strict=True))
     torch.testing.assert_close(old, new, atol=1e-4, rtol=0)
+    card = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"Trained on: letters\n\nBegun with: {before.name} (digits)" in card
 
 
 def test_a_recipe_chooses_any_cell(lines, tmp_path):
