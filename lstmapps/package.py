@@ -208,6 +208,13 @@ def model_card(package: Package) -> str:
     return "\n".join(lines)
 
 
+def origin(package: Package) -> str:
+    """Return what a model is called and what it was trained on, for the cards of those that begin with it."""
+    card = package.config.get("card", {})
+    sources = [card[key] for key in ("data", "begun_with") if key in card]
+    return f"{package.config['name']} ({'; begun with '.join(sources)})" if sources else str(package.config["name"])
+
+
 def _shown(value: dict[str, Any]) -> str:
     """Return a score's value and interval, as two cells of a table."""
     unit = value["unit"]

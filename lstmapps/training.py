@@ -88,7 +88,7 @@ def train(
     task, data, trainer = run.task, run.data, run.trainer
     if run.start is not None:
         beginning = _package_at(run.start)
-        run.config["card"] = run.config["card"] | {"begun_with": _told(beginning)}
+        run.config["card"] = run.config["card"] | {"begun_with": packages.origin(beginning)}
         if not resume:
             _begin(task, data, beginning, run.start)
     if not data.parts:
@@ -166,13 +166,6 @@ def _package_at(start: str) -> Package:
     if not folder.is_dir():
         raise UserError(f"there is no model at {start} to begin with; train it first, or name another with --start")
     return packages.read(folder)
-
-
-def _told(package: Package) -> str:
-    """Return what a model is called, and what it was trained on."""
-    card = package.config.get("card", {})
-    sources = [card[key] for key in ("data", "begun_with") if key in card]
-    return f"{package.config['name']} ({'; begun with '.join(sources)})" if sources else str(package.config["name"])
 
 
 def _begin(task: Task, data: SequenceData, package: Package, start: str) -> None:

@@ -26,12 +26,12 @@ def run() -> None:
 
 
 def compare(model: Model, samples: Iterable[Sample]) -> None:
-    samples = [model.domain.measure(sample) for sample in samples]
-    inputs = sorted((model.domain.prepare(model.domain.load(sample)) for sample in samples), key=len)
+    measured = [model.domain.measure(sample) for sample in samples]
+    inputs = sorted((model.domain.prepare(model.domain.load(sample)) for sample in measured), key=len)
     batches = [pad(inputs[i : i + 16]) for i in range(0, len(inputs), 16)]
 
     def whole() -> None:
-        write_jsonl(model.predict(samples), io.StringIO())
+        write_jsonl(model.predict(measured), io.StringIO())
 
     @torch.inference_mode()
     def bare() -> None:

@@ -49,10 +49,9 @@ def long(steps: int, lag: bool = True) -> tuple[str, ...]:
 
 def parity(bits: int) -> tuple[str, ...]:
     """Return the settings that train on up to so many bits, and validate and test on as many."""
-    fixed = [f"{part}.init_args.{end}" for part in ("validation", "test") for end in ("shortest", "longest")]
-    return tuple(
-        word for end in ("problem.init_args.longest", *fixed) for word in (f"--data.init_args.{end}", str(bits))
-    )
+    tested = [f"{part}.init_args.{end}" for part in ("validation", "test") for end in ("shortest", "longest")]
+    names = [f"--data.init_args.{name}" for name in ("problem.init_args.longest", *tested)]
+    return tuple(word for name in names for word in (name, str(bits)))
 
 
 def small(error: float) -> bool:

@@ -30,8 +30,8 @@ class Handwriting(Domain):
     height: in pixels. augmentation: strength of the variations while training, 0 to about 1.5. wear: share of the
     lines that are disturbed besides, as scanners, cameras and paper do (`lstmapps_handwriting.augmentation.worn`).
     normalised: whether ink and paper, slope and height of the writing are found (`lstmapps_handwriting.writing`); such
-    lines are loaded up to twice as high, for what is small in them. share: of the height, that normalised writing
-    takes; 0.45 is about what it takes in lines cut from pages, with their loops and tails.
+    lines are loaded up to twice as high, for what is small in them. writing_share: what of the height normalised
+    writing takes; 0.45 is about what it takes in lines cut from pages, with their loops and tails.
     """
 
     visual = True
@@ -42,15 +42,15 @@ class Handwriting(Domain):
         augmentation: float = 1.0,
         wear: float = 0.0,
         normalised: bool = False,
-        share: float = 0.45,
+        writing_share: float = 0.45,
     ) -> None:
         if not 1 <= height <= 1_000:
             raise ValueError(f"lines are 1 to 1,000 pixels high, not {height}")
-        if not 0.1 <= share <= 1.0:
-            raise ValueError(f"writing takes a tenth of a line's height to all of it (share: 0.1 to 1), not {share}")
+        if not 0.1 <= writing_share <= 1.0:
+            raise ValueError(f"writing takes a tenth of a line's height to all of it, 0.1 to 1, not {writing_share}")
         self.height = height
         self.augmentation, self.wear = augmentation, wear
-        self.normalised, self.share = normalised, share
+        self.normalised, self.writing_share = normalised, writing_share
 
     def read(self, source: str) -> Iterator[Sample]:
         return read_source(source)
@@ -63,7 +63,7 @@ class Handwriting(Domain):
         return line_tensor(open_line(sample), *self._heights)
 
     def prepare(self, x: Tensor) -> Tensor:
-        return normalised(x, self.height, self.share) if self.normalised else x
+        return normalised(x, self.height, self.writing_share) if self.normalised else x
 
     def from_array(self, array: Any) -> Tensor:
         return self.prepare(line_tensor(of_array(array, "L"), *self._heights))

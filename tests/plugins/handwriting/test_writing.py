@@ -96,7 +96,7 @@ def test_what_is_hardly_a_line_is_no_fault(shape):
 @pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
 def test_writing_takes_a_part_of_the_height(share):
     with pytest.raises(ValueError, match="a tenth of a line's height to all of it"):
-        Handwriting(share=share)
+        Handwriting(writing_share=share)
 
 
 def test_lines_are_loaded_high_enough_for_what_is_small_in_them():
