@@ -90,7 +90,7 @@ def train(
         beginning = _package_at(run.start)
         run.config["card"] = run.config["card"] | {"begun_with": packages.origin(beginning)}
         if not resume:
-            _begin(task, data, beginning, run.start)
+            _begin(run, beginning)
     if not data.parts:
         prepare(data, task.network, trainer.strategy.root_device)
     console.quiet = console.quiet or not trainer.is_global_zero
@@ -168,11 +168,13 @@ def _package_at(start: str) -> Package:
     return packages.read(folder)
 
 
-def _begin(task: Task, data: SequenceData, package: Package, start: str) -> None:
+def _begin(run: Run, package: Package) -> None:
     """Give a network the weights of a model; what that lacks of the frontend, this has of its own.
 
-    Symbols that the model does not know begin as those that look like them do, as in fine-tuning.
+    Symbols that the model does not know begin as those that look like them do, as in fine-tuning. A frontend without
+    weights that is set otherwise than the model's learns its statistics anew: those would be of other features.
     """
+    task, data, start = run.task, run.data, str(run.start)
     folder = packages.package_folder(start)
     if data.source_vocabulary not in (None, package.source_vocabulary or package.vocabulary):
         raise UserError(f"{folder} reads other symbols than the training texts give; use `lstmapps finetune` instead")
@@ -181,6 +183,8 @@ def _begin(task: Task, data: SequenceData, package: Package, start: str) -> None
         network = build_network(package.config["network"], weights, folder)
         network.change_symbols(VocabularyChange.between(package.vocabulary, data.vocabulary).sources)
         weights = weights_of(network)
+    if _other_features(run, package):
+        weights = {name: value for name, value in weights.items() if not name.startswith("frontend.")}
     try:
         start_from(task.network, weights, folder / WEIGHTS)
     except UserError as error:
@@ -188,6 +192,16 @@ def _begin(task: Task, data: SequenceData, package: Package, start: str) -> None
             f"the recipe's network cannot begin with {start} ({error}); give it the sizes of that model, or another "
             "--start"
         ) from None
+
+
+def _other_features(run: Run, package: Package) -> bool:
+    """Return whether a frontend that has no weights computes something else than that of a model."""
+    own, begun = (config["network"]["init_args"].get("frontend") for config in (run.config, package.config))
+    if not own or not begun or list(run.task.network.frontend.parameters()):
+        return False
+    settings, known = own.get("init_args", {}), begun.get("init_args", {})
+    shared = settings.keys() & known.keys()
+    return own["class_path"] != begun["class_path"] or any(settings[key] != known[key] for key in shared)
 
 
 def progress(console: Console | None) -> list[Callback]:

@@ -121,6 +121,22 @@ def test_a_transducer_of_pieces_of_words(capsys, tmp_path):
     assert model.align(listed).text == "Y E S"
 
 
+def test_a_run_begun_with_a_model_of_other_features_learns_their_statistics_anew(capsys, tmp_path):
+    an4(tmp_path / "data")
+    options = [f"--data.root={tmp_path / 'data'}", '--data.holdout=["mjbh"]', *SMALL]
+    frames = {}
+    for run, start, normalisation in (
+        ("first", None, "running"),
+        ("same", "first", "running"),
+        ("other", "first", "relative"),
+    ):
+        begun = [] if start is None else ["--start", tmp_path / start / "model"]
+        setting = f"--model.init_args.frontend.init_args.normalisation={normalisation}"
+        call(capsys, "train", "speech/an4-streaming", "--output", tmp_path / run, *begun, setting, *options)
+        frames[run] = int(Model.load(tmp_path / run / "model").network.frontend.learnt)
+    assert 0 < frames["other"] < 1.5 * frames["first"] < frames["same"]
+
+
 def test_spoken_digits(capsys, tmp_path):
     counts = [f"--data.{part}.init_args.count=8" for part in ("train", "validation")]
     call(capsys, "train", "speech/spoken-digits", "--output", tmp_path / "run", *counts, *SMALL)
