@@ -208,11 +208,18 @@ def model_card(package: Package) -> str:
     return "\n".join(lines)
 
 
-def origin(package: Package) -> str:
-    """Return what a model is called and what it was trained on, for the cards of those that begin with it."""
-    card = package.config.get("card", {})
-    sources = [card[key] for key in ("data", "begun_with") if key in card]
-    return f"{package.config['name']} ({'; begun with '.join(sources)})" if sources else str(package.config["name"])
+def card_begun_with(package: Package, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration's card, with what its model begins with: a model, and what that was trained on.
+
+    One of the same recipe and data is the same model, trained for longer: it hands on what it began with itself.
+    """
+    card: dict[str, Any] = config["card"]
+    earlier = package.config.get("card", {})
+    begun = earlier.get("begun_with")
+    if (config["name"], card.get("data")) != (package.config["name"], earlier.get("data")):
+        sources = "; begun with ".join(filter(None, (earlier.get("data"), begun)))
+        begun = f"{package.config['name']} ({sources})" if sources else package.config["name"]
+    return card | ({"begun_with": begun} if begun else {})
 
 
 def _shown(value: dict[str, Any]) -> str:

@@ -88,7 +88,7 @@ def train(
     task, data, trainer = run.task, run.data, run.trainer
     if run.start is not None:
         beginning = _package_at(run.start)
-        run.config["card"] = run.config["card"] | {"begun_with": packages.origin(beginning)}
+        run.config["card"] = packages.card_begun_with(beginning, run.config)
         if not resume:
             _begin(run, beginning)
     if not data.parts:

@@ -333,8 +333,11 @@ def test_a_run_begins_from_a_model_of_other_symbols(tmp_path):
     rows = [[model.vocabulary.encode(symbol)[0] for symbol in "456"] for model in (before, after)]
     old, new = (model.network.head.weight[row] for model, row in zip((before, after), rows, strict=True))
     torch.testing.assert_close(old, new, atol=1e-4, rtol=0)
-    card = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
-    assert f"Trained on: letters\n\nBegun with: {before.name} (digits)" in card
+    origin = f"Trained on: letters\n\nBegun with: {before.name} (digits)\n"
+    assert origin in (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+
+    train(letters, tmp_path / "longer", f"--start={tmp_path / 'run' / 'model'}", *still)
+    assert origin in (tmp_path / "longer" / "model" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_recipe_chooses_any_cell(lines, tmp_path):
