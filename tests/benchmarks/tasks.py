@@ -1,9 +1,12 @@
 """The early tasks by many seeds and networks, in one table: `python -m tests.benchmarks.tasks [TASK …] [--seeds N]`.
 
 Every run is a recipe with a few settings and leaves its results in `runs/tasks`; one that is there is not repeated.
+Chance is the probability that a task's first network be as much better than this one if nothing but seeds told them
+apart (one-sided rank-sum test, exact; Mann & Whitney 1947).
 """
 
 import argparse
+import itertools
 import json
 import statistics
 from collections.abc import Callable
@@ -30,6 +33,13 @@ class Trial:
     solved: Callable[[float], bool] = lambda right: right == 100
     best: Callable[[list[float]], float] = max
 
+    def chance(self, other: list[float], own: list[float]) -> float:
+        """Return how probable it is by chance alone that other figures are as much better than its own."""
+        pool = other + own if self.best is max else [-figure for figure in other + own]
+        ranks = [sum((b < a) + (b == a) / 2 for b in pool) for a in pool]
+        sums = [sum(dealt) for dealt in itertools.combinations(ranks, len(other))]
+        return sum(total >= sums[0] for total in sums) / len(sums)
+
 
 def layer(name: str, **settings: object) -> tuple[str, ...]:
     """Return the settings of a recipe that put another layer in its place."""
@@ -52,6 +62,13 @@ def parity(bits: int) -> tuple[str, ...]:
     tested = [f"{part}.init_args.{end}" for part in ("validation", "test") for end in ("shortest", "longest")]
     names = [f"--data.init_args.{name}" for name in ("problem.init_args.longest", *tested)]
     return tuple(word for name in names for word in (name, str(bits)))
+
+
+def one_cell(peepholes: bool) -> tuple[str, ...]:
+    """Return the settings of spike delays that a single cell measures, in shorter streams, for 2,000 steps."""
+    layer = "--model.init_args.layer.init_args"
+    cell = (f"{layer}.hidden_size", "1", f"{layer}.peepholes", str(peepholes).lower())
+    return (*cell, "--data.init_args.problem.init_args.spikes", "4", "--trainer.max_epochs", "10")
 
 
 def small(error: float) -> bool:
@@ -120,6 +137,10 @@ TASKS = {
         Trial("LSTM", "spikes", ("--model.init_args.layer.init_args.peepholes", "false")),
         Trial("Elman", "spikes", elman(1, 8)),
     ),
+    "spike delays, one cell": (
+        Trial("LSTM, peepholes", "spikes", one_cell(True), solved=nearly),
+        Trial("LSTM", "spikes", one_cell(False), solved=nearly),
+    ),
     "parity of 50 bits": (
         Trial("Grid LSTM, 2 layers", "parity", solved=nearly),
         Trial("stacked LSTM, 2 layers", "parity", layer("LSTM", **STACKED), solved=nearly),
@@ -150,22 +171,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    print("| task | network | solved | best | median | steps | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    print("| task | network | solved | best | median | chance | steps | seconds |")
+    print("|---|---|---|---|---|---|---|---|")
     for task, trials in TASKS.items():
         if chosen.tasks and not task.startswith(tuple(chosen.tasks)):
             continue
+        first: list[float] = []
         for trial in trials:
             runs = [run(task, trial, seed) for seed in range(1, chosen.seeds + 1)]
             figures = [test[trial.figure] for test, _ in runs]
+            first = first or figures
+            chance = "" if figures is first else f"{trial.chance(first, figures):.2g}"
             solved = sum(trial.solved(figure) for figure in figures)
             steps, seconds = (statistics.median(cost[key] for _, cost in runs) for key in ("steps", "seconds"))
             best, median = trial.best(figures), statistics.median(figures)
             told = f"{trial.figure.replace('_', ' ')} {best:.6g} | {median:.6g}"
-            print(
-                f"| {task} | {trial.network} | {solved} of {len(runs)} | {told} | {steps:.0f} | {seconds:.0f} |",
-                flush=True,
-            )
+            row = (task, trial.network, f"{solved} of {len(runs)}", told, chance, f"{steps:.0f}", f"{seconds:.0f}")
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":
