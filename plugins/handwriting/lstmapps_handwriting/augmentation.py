@@ -39,10 +39,13 @@ def vary_line(x: Tensor, strength: float) -> Tensor:
 
 
 def worn(x: Tensor) -> Tensor:
-    """Return x (width, height) as one thing leaves it that happens to lines out there, drawn by chance."""
+    """Return x (width, height) as one thing leaves it that happens to lines out there, drawn by chance.
+
+    How strongly leans to the strong end, where there is most to learn.
+    """
     things: list[tuple[Callable[[Tensor, float], Tensor], float, float]] = [
-        (coarser, 35.0, 90.0),
-        (compressed, 5.0, 50.0),
+        (coarser, 90.0, 35.0),
+        (compressed, 50.0, 5.0),
         (blurred, 0.5, 2.5),
         (noisy, 2.0, 12.0),
         (two_toned, 25.0, 60.0),
@@ -52,8 +55,8 @@ def worn(x: Tensor) -> Tensor:
         (with_margins, 5.0, 40.0),
         (turned, 0.0, 3.0),
     ]
-    thing, least, most = things[int(torch.randint(len(things), ()))]
-    return thing(x, between(least, most))
+    thing, mildest, strongest = things[int(torch.randint(len(things), ()))]
+    return thing(x, mildest + (strongest - mildest) * math.sqrt(between(0.0, 1.0)))
 
 
 def _warp(image: Tensor, strength: float) -> Tensor:

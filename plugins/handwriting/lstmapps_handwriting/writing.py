@@ -20,7 +20,7 @@ _BLACK = 0.02  # light that paper has at least
 _PALEST = 0.15  # darkness of ink against its paper, from which on contrast is not raised any more: dirt stays pale
 _STEEPEST, _COARSE, _FINE = 6, 1.0, 0.25  # degrees to either side, and between slopes that are tried
 _CLEARER = 1.02  # how much clearer rows must be for a slope to be believed
-_INKED = 0.3  # what counts as ink where writing is looked for
+_INKED = 0.35  # what counts as ink where writing is looked for
 _RULED = 0.6  # of the columns: a row with more ink is ruled, not written
 _NOISE = 20  # percentile of the ink in a row that noise has
 _FROM, _TO = 0.05, 0.95  # of the ink, counted from above: between them lies the height of the writing
@@ -39,8 +39,9 @@ def normalised(x: Tensor, height: int, share: float) -> Tensor:
     """
     ink = ink_of(1.0 - x.T.numpy().astype(np.float32))
     rows, columns = ink.shape
-    slope = slope_of(ink)
-    middle, scale = _place(ink, slope, height, share)
+    seen = _smooth(ink)
+    slope = slope_of(seen)
+    middle, scale = _place(seen, slope, height, share)
     width = max(1, round(columns * scale))
     picture = Image.fromarray(ink)
     if scale < 1.0:  # smooth first: a coarse grid would miss strokes
@@ -57,10 +58,14 @@ def normalised(x: Tensor, height: int, share: float) -> Tensor:
 def ink_of(light: Ink) -> Ink:
     """Return how dark each pixel is against the paper around it, of light (rows, columns), 0 for black to 1 for white.
 
-    Writing lighter than its paper, as on a blackboard, is turned: what differs most from the paper around is ink.
+    Writing lighter than its paper, as on a blackboard, is turned: what differs most from the row around is ink. An
+    edge of the page or a ruled line that runs along the rows, and light that falls along them, do not count so.
     """
-    dark, middle, bright = _along(light, 100 - _PAPER, 50, _PAPER)
-    beside = light - middle
+    pieces, columns = _pieces(light), light.shape[1]
+    dark, bright = (_between(values, columns) for values in _percentiles(pieces, 100 - _PAPER, _PAPER))
+    middle = pieces.shape[1] // 2
+    rows = np.partition(pieces, middle, axis=1)[:, middle]  # the median of each row of a piece
+    beside = light[::_SKIP] - _between(rows, columns).T
     turned = float((beside * beside * beside).sum()) > 0.0
     light, paper = (1.0 - light, 1.0 - dark) if turned else (light, bright)
     ink = (paper - light) / np.maximum(paper, _BLACK)
@@ -112,6 +117,13 @@ def _place(ink: Ink, slope: float, height: int, share: float) -> tuple[float, fl
     return (top + bottom) / 2, min(max(scale, _SMALLEST * usual), _LARGEST * usual, max(usual, _WIDEST / columns))
 
 
+def _smooth(ink: Ink) -> Ink:
+    """Return the mean of each pixel and the eight around it: strokes stay, and most grains of noise turn pale."""
+    wide = np.pad(ink, 1, mode="edge")
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
+    return np.asarray((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9, dtype=np.float32)
+
+
 class _Pixels:
     """The inked pixels of a line, and how they lie along rows that fall."""
 
@@ -133,16 +145,20 @@ class _Pixels:
         return float(np.square(sums[:-1] + sums[1:]).sum())
 
 
-def _along(light: Ink, *percents: float) -> list[Ink]:
-    """Return percentiles of the light near each column (columns,), over pieces as wide as the line is high."""
+def _pieces(light: Ink) -> Ink:
+    """Return (pieces, columns, rows): pieces about as wide as the line is high, at least two, seen coarsely."""
     rows, columns = light.shape
-    count = max(1, round(columns / rows))
+    count = max(2, round(columns / rows))
     inside = (np.arange(max(1, rows // _SKIP)) + 0.5) / max(1, rows // _SKIP)  # where columns of a piece are looked at
-    looked = ((np.arange(count)[:, None] + inside) * (columns / count)).astype(int)
-    pieces = light[::_SKIP].T[looked]
-    middles = (np.arange(count) + 0.5) * (columns / count) - 0.5
-    every = np.arange(columns)
-    return [np.interp(every, middles, values).astype(np.float32) for values in _percentiles(pieces, *percents)]
+    return light[::_SKIP].T[((np.arange(count)[:, None] + inside) * (columns / count)).astype(int)]
+
+
+def _between(values: Ink, columns: int) -> Ink:
+    """Return values (pieces, …) of pieces for each column (columns, …), on straight lines through their middles."""
+    place = (np.arange(columns) + 0.5) * (len(values) / columns) - 0.5
+    left = np.clip(place.astype(int), 0, len(values) - 2)
+    share = (place - left).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray(values[left] * (1 - share) + values[left + 1] * share, dtype=np.float32)
 
 
 def _percentiles(pieces: Ink, *percents: float) -> Ink:

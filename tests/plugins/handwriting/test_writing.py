@@ -47,6 +47,30 @@ def test_light_changes_nothing_at_all(factor):
     np.testing.assert_allclose(ink_of(light * factor), ink_of(light), atol=1e-5)
 
 
+@pytest.mark.parametrize("degrees", [0, 2])
+def test_the_edge_of_the_page_is_not_taken_for_writing(degrees):
+    pale = 1 - written(paper=180, ink=130).T.numpy()
+    light = np.concatenate([pale, np.full((10, 900), 230 / 255, dtype=np.float32)])
+    turned = Image.fromarray((255 * light).round().astype(np.uint8)).rotate(degrees, fillcolor=180)
+    ink = ink_of(np.asarray(turned, dtype=np.float32) / 255)
+    assert ink[:52].mean() > 2 * ink[60:].mean()
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_a_short_word_stays_darker_than_its_paper_where_light_falls(columns):
+    for side in (1, -1):
+        light = (1 - written(columns, paper=200, ink=150).T.numpy()) * np.linspace(1.0, 0.5, columns)[::side]
+        even = ink_of(1 - written(columns, paper=200, ink=150).T.numpy())
+        assert np.corrcoef(ink_of(light.astype(np.float32)).ravel(), even.ravel())[0, 1] > 0.8
+
+
+def test_grains_of_noise_do_not_pass_for_the_height_of_pale_writing():
+    pale = written(paper=180, ink=110)
+    generator = torch.Generator().manual_seed(1)
+    noisy = (pale + 0.08 * torch.randn(pale.shape, generator=generator)).clamp(0, 1)
+    assert len(normalised(noisy, HEIGHT, SHARE)) == pytest.approx(len(normalised(pale, HEIGHT, SHARE)), rel=0.06)
+
+
 @pytest.mark.parametrize("degrees", [-3.0, -1.0, 0.5, 2.0])
 def test_the_slope_is_found(degrees):
     picture = Image.fromarray((255 * (1 - written().T.numpy())).astype(np.uint8))
