@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-_PAPER = 70  # percentile of the brightness near a column that paper has: there is less ink than paper
+_PAPER = 75  # percentile of the brightness within a piece of a row that paper has: there is less ink than paper
 _SKIP = 2  # every second row and column tell as much of the light
 _DARKEST = 99.5  # percentile of the darkness that is black
 _BLACK = 0.02  # light that paper has at least
@@ -58,18 +58,14 @@ def normalised(x: Tensor, height: int, share: float) -> Tensor:
 def ink_of(light: Ink) -> Ink:
     """Return how dark each pixel is against the paper around it, of light (rows, columns), 0 for black to 1 for white.
 
-    Writing lighter than its paper, as on a blackboard, is turned: what differs most from the row around is ink. An
-    edge of the page or a ruled line that runs along the rows, and light that falls along them, do not count so.
+    Writing lighter than its paper, as on a blackboard, is turned. Light may fall along the line and across it.
     """
-    pieces, columns = _pieces(light), light.shape[1]
-    dark, bright = (_between(values, columns) for values in _percentiles(pieces, 100 - _PAPER, _PAPER))
-    middle = pieces.shape[1] // 2
-    rows = np.partition(pieces, middle, axis=1)[:, middle]  # the median of each row of a piece
-    beside = light[::_SKIP] - _between(rows, columns).T
-    turned = float((beside * beside * beside).sum()) > 0.0
-    light, paper = (1.0 - light, 1.0 - dark) if turned else (light, bright)
+    pieces = _pieces(light)
+    if _paler(light, pieces):
+        light, pieces = 1.0 - light, 1.0 - pieces
+    paper = _paper(pieces, light.shape)
     ink = (paper - light) / np.maximum(paper, _BLACK)
-    darkest = _percentiles(ink[None, ::_SKIP, ::_SKIP], _DARKEST)[0, 0]
+    darkest = float(_percentile(ink[::_SKIP, ::_SKIP].ravel(), _DARKEST, 0))
     return np.asarray(np.clip(ink / max(darkest, _PALEST), 0.0, 1.0), dtype=np.float32)
 
 
@@ -153,16 +149,34 @@ def _pieces(light: Ink) -> Ink:
     return light[::_SKIP].T[((np.arange(count)[:, None] + inside) * (columns / count)).astype(int)]
 
 
-def _between(values: Ink, columns: int) -> Ink:
-    """Return values (pieces, …) of pieces for each column (columns, …), on straight lines through their middles."""
-    place = (np.arange(columns) + 0.5) * (len(values) / columns) - 0.5
+def _paler(light: Ink, pieces: Ink) -> bool:
+    """Tell whether writing is lighter than its paper: what differs from the paper around, and from its row, is writing.
+
+    So the edge of a page, which fills its rows, is none.
+    """
+    columns = light.shape[1]
+    paper = _between(_percentile(pieces.reshape(len(pieces), -1), 50, 1), columns)
+    row, coarse = _between(pieces.mean(axis=1), columns), light[::_SKIP].T
+    return float(((coarse - paper[:, None]) * np.square(coarse - row)).sum()) > 0.0
+
+
+def _paper(pieces: Ink, shape: tuple[int, ...]) -> Ink:
+    """Return the light of the paper (rows, columns): of every row of a piece, of its halves, and between those."""
+    rows, columns = shape
+    of_rows = _percentile(pieces, _PAPER, 1)
+    halves = np.array_split(of_rows, min(2, of_rows.shape[1]), axis=1)
+    return _between(np.stack([_between(np.median(half, axis=1), columns) for half in halves]), rows)
+
+
+def _between(values: Ink, size: int) -> Ink:
+    """Return values (pieces, …) of pieces at each of so many places (size, …), on lines through their middles."""
+    place = (np.arange(size) + 0.5) * (len(values) / size) - 0.5
     left = np.clip(place.astype(int), 0, len(values) - 2)
     share = (place - left).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
     return np.asarray(values[left] * (1 - share) + values[left + 1] * share, dtype=np.float32)
 
 
-def _percentiles(pieces: Ink, *percents: float) -> Ink:
-    """Return (percents, pieces): percentiles of each of the pieces (pieces, …), the nearest pixel of each."""
-    flat = pieces.reshape(len(pieces), -1)
-    places = [round(percent / 100 * (flat.shape[1] - 1)) for percent in percents]
-    return np.asarray(np.partition(flat, places, axis=1)[:, places].T)
+def _percentile(values: Ink, percent: float, axis: int) -> Ink:
+    """Return the value of a percentile along an axis, that of the nearest pixel."""
+    place = round(percent / 100 * (values.shape[axis] - 1))
+    return np.asarray(np.partition(values, place, axis=axis).take(place, axis=axis))

@@ -64,6 +64,27 @@ def test_a_short_word_stays_darker_than_its_paper_where_light_falls(columns):
         assert np.corrcoef(ink_of(light.astype(np.float32)).ravel(), even.ravel())[0, 1] > 0.8
 
 
+@pytest.mark.parametrize("fall", [(1.0, 0.5), (0.5, 1.0)], ids=["below", "above"])
+@pytest.mark.parametrize("corner", [False, True])
+def test_light_may_fall_across_a_line(fall, corner):
+    light, down = 1 - written().T.numpy(), np.linspace(*fall, 64, dtype=np.float32)[:, None]
+    if corner:
+        down = 1 - (1 - down) * np.linspace(0, 1, 900, dtype=np.float32)
+    assert np.abs(ink_of(light * down) - ink_of(light)).mean() < 0.01
+
+
+@pytest.mark.parametrize("stroke", [1, 2, 3])
+@pytest.mark.parametrize("ink", [60, 240])
+def test_bold_writing_is_not_taken_for_paper(stroke, ink):
+    picture = Image.new("L", (900, 64), 200 if ink < 200 else 80)
+    font = ImageFont.load_default(50)
+    ImageDraw.Draw(picture).text((10, 32), "mmmm WMW billiard", ink, font, anchor="lm", stroke_width=stroke)
+    light = np.asarray(picture, dtype=np.float32) / 255
+    written = light < 0.5 if ink < 200 else light > 0.5
+    assert ink_of(light)[written].mean() > 0.9
+    assert ink_of(light)[~written].mean() < 0.1
+
+
 def test_grains_of_noise_do_not_pass_for_the_height_of_pale_writing():
     pale = written(paper=180, ink=110)
     generator = torch.Generator().manual_seed(1)
@@ -108,7 +129,7 @@ def test_blank_paper_stays_blank_and_dirt_stays_pale():
     assert float(normalised(dirty, HEIGHT, SHARE).max()) < 0.3
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (5, 300), (300, 5), (1, 64)])
+@pytest.mark.parametrize("shape", [(4, 4), (5, 300), (300, 5), (1, 64), (64, 1), (64, 2)])
 def test_what_is_hardly_a_line_is_no_fault(shape):
     torch.manual_seed(0)
     for x in (torch.zeros(shape), torch.ones(shape), torch.rand(shape)):
