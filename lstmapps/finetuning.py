@@ -24,8 +24,8 @@ from lstmapps.text import VocabularyChange
 from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, prepare, progress, train
 
 _DATA: dict[str, Any] = {"holdout": 0.1}
-_TRAINER: dict[str, Any] = {"max_epochs": 30, "gradient_clip_val": 5.0}
-_OPTIMISATION = Optimisation(learning_rate=3e-3, warmup=0.1, schedule="linear")
+_TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}
+_OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
 _AVERAGE = 0.98
 _PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
 _TOLERANCE = 0.1  # of the best score, by which a later one may be worse and yet be kept
@@ -50,10 +50,10 @@ def finetune(
 
     overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. What else the
     training needs is what the package was trained with.
-    Symbols of the training texts that the model lacks are added; none is dropped. Training stops when
-    the held-out score no longer improves. Raises UserError if it never did; then nothing is written,
-    and a better model that lies in `output` stays as it is. Of several processes only the first
-    returns a result, the others None.
+    Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn
+    faster than lower ones, and training stops when the held-out score no longer improves. Raises
+    UserError if it never did; then nothing is written, and a better model that lies in `output`
+    stays as it is. Of several processes only the first returns a result, the others None.
     """
     defaults = {key: model.config[key] for key in ("domain", "normalisation")}
     defaults |= {**_DATA, "batch_steps": model.domain.batch_steps // 2}
