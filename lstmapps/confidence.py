@@ -22,11 +22,12 @@ class Calibration:
 
     def __call__(self, probability: float) -> float:
         p = min(max(probability, _LEAST), 1 - _LEAST)
-        return 1.0 / (1.0 + math.exp(-self.scale * (math.log(p) - math.log1p(-p)) - self.offset))
+        z = self.scale * (math.log(p) - math.log1p(-p)) + self.offset
+        return 0.5 * (1.0 + math.tanh(0.5 * z))  # sigma(z), which no z overflows
 
 
 def fit_calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """Fit by maximum likelihood (Newton's method, with a weak pull towards the default).
+    """Fit by maximum likelihood (Newton's method with shortened steps, and a weak pull towards the default).
 
     Too few outcomes, or outcomes of one kind only, give the default nearly back.
     """
@@ -34,12 +35,19 @@ def fit_calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Ca
     y = np.asarray(right, dtype=np.float64)
     features = np.stack([x, np.ones_like(x)], axis=1)
     default = np.array([1.0, 0.0])
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        z = features @ weights
+        return float((np.logaddexp(0.0, z) - y * z).sum() + ((weights - default) ** 2).sum() / 2)
+
     weights = default.copy()
-    for _ in range(50):
-        p = _sigmoid(features @ weights)
+    for _ in range(100):
+        p = 0.5 * (1.0 + np.tanh(0.5 * (features @ weights)))
         gradient = features.T @ (p - y) + (weights - default)
         hessian = (features * (p * (1 - p))[:, None]).T @ features + np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        while np.abs(step).max() >= 1e-8 and loss(weights - step) > loss(weights) - 0.25 * gradient @ step:
+            step /= 2  # the sure ones' curvature says nothing of how far it is to where they are not
         weights -= step
         if np.abs(step).max() < 1e-8:
             break
@@ -68,7 +76,3 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bin
 def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
     p = np.clip(p, _LEAST, 1 - _LEAST)
     return np.asarray(np.log(p) - np.log1p(-p))
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)))

@@ -23,6 +23,19 @@ def test_the_default_changes_nothing():
     assert fit_calibration([], []) == Calibration()
 
 
+def test_a_network_that_is_too_sure_of_itself_is_believed_as_often_as_it_is_right():
+    raw = [0.999999] * 180 + [0.9] * 20
+    right = ([True] * 120 + [False] * 60) + [True] * 10 + [False] * 10
+    calibrated = [fit_calibration(raw, right)(p) for p in raw]
+    assert calibrated[0] == pytest.approx(2 / 3, abs=0.02)
+    assert calibrated[-1] == pytest.approx(1 / 2, abs=0.05)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1e4, 0.0), (-1e4, 1.0)])
+def test_no_calibration_overflows(scale, expected):
+    assert Calibration(scale)(0.1) == expected
+
+
 def test_certainty_stays_finite():
     assert 0.0 <= Calibration(2.0, 1.0)(0.0) < Calibration(2.0, 1.0)(1.0) <= 1.0
 
