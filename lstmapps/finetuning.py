@@ -15,6 +15,7 @@ from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
+from lstmapps.package import card_begun_with
 from lstmapps.recipe import parse_data, settings_refused
 from lstmapps.scores import Score
 from lstmapps.tasks import further
@@ -24,11 +25,15 @@ from lstmapps.text import VocabularyChange
 from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, prepare, progress, train
 
 _DATA: dict[str, Any] = {"holdout": 0.1}
-_TRAINER: dict[str, Any] = {"max_epochs": 60, "gradient_clip_val": 5.0}
-_OPTIMISATION = Optimisation(learning_rate=1e-3, warmup=0.1, schedule="linear", layer_decay=0.85)
+_SETTINGS: dict[str, Any] = {f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items() if key != "plugins"}
+_SETTINGS |= {"trainer.gradient_clip_val": 5.0, "optimisation.warmup": 0.1, "optimisation.schedule": "linear"}
+_GENTLY = {"trainer.max_epochs": 60, "optimisation.learning_rate": 0.001, "optimisation.layer_decay": 0.85}
+_BOLDLY = {"trainer.max_epochs": 20, "optimisation.learning_rate": 0.006, "optimisation.layer_decay": 1.0}
+_LOST = 50.0  # an error rate in percent above which a model has more to learn than to keep
 _AVERAGE = 0.98
 _PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
 _TOLERANCE = 0.1  # of the best score, by which a later one may be worse and yet be kept
+_SUFFIX = "-tuned"
 _BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
 
 
@@ -50,23 +55,25 @@ def finetune(
 
     overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. What else the
     training needs is what the package was trained with.
-    Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn
-    faster than lower ones, and training stops when the held-out score no longer improves. Raises
-    UserError if it never did; then nothing is written, and a better model that lies in `output`
-    stays as it is. Of several processes only the first returns a result, the others None.
+    Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn faster
+    than lower ones; where more than half is wrong before, all learn alike, at a higher rate and for fewer
+    epochs. Training stops when the held-out score no longer improves. Raises UserError if it never did;
+    then nothing is written, and a better model that lies in `output` stays as it is. Of several processes
+    only the first returns a result, the others None.
     """
     defaults = {key: model.config[key] for key in ("domain", "normalisation")}
     defaults |= {**_DATA, "batch_steps": model.domain.batch_steps // 2}
     extra = {"trainer": Trainer, "optimisation": Optimisation}
-    trainer_defaults = {**TRAINER_DEFAULTS, **_TRAINER}
-    del trainer_defaults["plugins"]
-    settings = [f"--trainer.{key}={value}" for key, value in trainer_defaults.items()]
-    settings += [f"--optimisation.{key}={value}" for key, value in vars(_OPTIMISATION).items()]
-    parsed = parse_data(defaults, [*settings, *overrides], extra)
-    data, score = parsed["data"], model.scores[0]
-    with settings_refused():
-        optimisation = Optimisation(**vars(parsed["optimisation"]))
-        trainer = _trainer(vars(parsed["trainer"]), score, output, console)
+    score = model.scores[0]
+
+    def planned(pace: dict[str, Any]) -> tuple[SequenceData, Optimisation, Trainer]:
+        settings = [f"--{key}={value}" for key, value in {**_SETTINGS, **pace}.items()]
+        parsed = parse_data(defaults, [*settings, *overrides], extra)
+        with settings_refused():
+            optimisation = Optimisation(**vars(parsed["optimisation"]))
+            return parsed["data"], optimisation, _trainer(vars(parsed["trainer"]), score, output, console)
+
+    data, optimisation, trainer = planned(_GENTLY)
     if model.domain.reads_text:  # pieces of words are left as they are, on both sides
         data.source_vocabulary, vocabulary = model.inputs.vocabulary, model.vocabulary
     elif model.vocabulary.has_unknown:  # so are whole words
@@ -82,11 +89,14 @@ def finetune(
     held_out = data.parts["validation"]
     before = evaluate(model, held_out)
     to_beat = before.first.value
+    if not score.higher_is_better and to_beat > _LOST:
+        console.print(f"{model.name} gets more than half wrong as it is: all levels learn, fast", highlight=False)
+        _, optimisation, trainer = planned(_BOLDLY)
     if (output / "model").exists() and not resume:
         earlier = evaluate(Model.load(output / "model"), held_out).first.value
         to_beat = earlier if score.better(earlier, to_beat) else to_beat
     model.network.change_symbols(change.sources)
-    config = _config(model, change)
+    config = _config(model, change, len(data.parts["train"]))
     validation = Validation(vocabulary, model.normalisation, model.config["scores"])
     task = further(model.network.train(), validation, optimisation, model.config.get("training", {}))
     run = Run(f"{model.name} fine-tuned", config, _AVERAGE, trainer, task, data)
@@ -120,8 +130,12 @@ def _small_batches(data: SequenceData) -> int:
     return min(data.batch_steps, max(sum(sizes) // _BATCHES, max(sizes)))
 
 
-def _config(model: Model, change: VocabularyChange) -> dict[str, Any]:
+def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, Any]:
+    """Return the configuration of what comes of a model: it goes by a name and a card of its own."""
     network = model.config["network"]
-    arguments = {**network["init_args"], "symbols": len(change.new)}
+    network = {**network, "init_args": {**network["init_args"], "symbols": len(change.new)}}
     decoder = {key: value for key, value in model.config["decoder"].items() if key != "language_model"}
-    return {**model.config, "network": {**network, "init_args": arguments}, "decoder": decoder}
+    card = {**model.config.get("card", {}), "data": f"{samples} samples of one's own"}
+    name = f"{model.name.removesuffix(_SUFFIX)}{_SUFFIX}"
+    config = {**model.config, "name": name, "network": network, "decoder": decoder, "card": card}
+    return {**config, "card": card_begun_with(model.package, config)}

@@ -4,6 +4,7 @@ import contextlib
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from drawn import draw, draw_lines
@@ -15,7 +16,7 @@ from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
 from lstmapps.model import Model
 from lstmapps.tasks import Masks
-from lstmapps.training import train
+from lstmapps.training import Trained, train
 
 CPU = "--trainer.accelerator=cpu"
 SMALL = [f"--model.init_args.encoder.init_args.{name}" for name in ("hidden_size=16", "num_layers=1")]
@@ -94,6 +95,10 @@ def test_fine_tuning_learns_new_symbols_and_gets_better(capsys, base, tmp_path):
     tuned = Model.load(output / "model")
     assert tuned.vocabulary.symbols == tuple("0123456789ab")
     assert tuned.results["validation"]["metrics"]["cer"]["value"] == result["after"]["cer"]["value"]
+    card = (output / "model" / "README.md").read_text()
+    assert f"# {tuned.name}" in card
+    assert f"Trained on: {tuned.results['training']['train_samples']} samples of one's own" in card
+    assert f"Begun with: {tuned.name.removesuffix('-tuned')}" in card
 
 
 def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(base, tmp_path, monkeypatch):
@@ -117,6 +122,30 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
     metrics = next((tmp_path / "tuned").rglob("metrics.csv"), None)
     assert metrics is None or "lr-" in metrics.read_text()
     assert metrics or list((tmp_path / "tuned").rglob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("score", "before", "own", "expected"),
+    [
+        ("cer", 49.0, [], (0.001, 0.85, 60)),
+        ("cer", 51.0, [], (0.006, 1.0, 20)),
+        ("cer", 51.0, ["--trainer.max_epochs=7", "--optimisation.layer_decay=0.5"], (0.006, 0.5, 7)),
+        ("exact", 51.0, [], (0.001, 0.85, 60)),
+    ],
+)
+def test_fine_tuning_is_bold_where_most_is_wrong_before(base, tmp_path, monkeypatch, score, before, own, expected):
+    lines = draw_lines(tmp_path / "own", 10, seed=9)
+    model = Model.load(base)
+    model.config["scores"] = [score]
+    runs = []
+    monkeypatch.setattr(finetuning, "evaluate", lambda *_: SimpleNamespace(first=SimpleNamespace(value=before)))
+    monkeypatch.setattr(finetuning, "train", lambda run, *a, **k: runs.append(run) or Trained(Path(), False, [], []))
+    settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", CPU, *own]
+    with pytest.raises(UserError):
+        finetuning.finetune(model, settings, tmp_path / "tuned", resume=False, console=Console(quiet=True))
+    (run,) = runs
+    optimisation = run.task.optimisation
+    assert (optimisation.learning_rate, optimisation.layer_decay, run.trainer.max_epochs) == expected
 
 
 def test_a_worse_model_replaces_nothing(capsys, base, tmp_path):
