@@ -16,7 +16,7 @@ from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
 from lstmapps.package import card_begun_with
-from lstmapps.recipe import parse_data, settings_refused
+from lstmapps.recipe import own_data, parse_data, settings_refused
 from lstmapps.scores import Score
 from lstmapps.tasks import further
 from lstmapps.tasks.optimisation import Optimisation
@@ -24,7 +24,6 @@ from lstmapps.tasks.validation import Validation
 from lstmapps.text import VocabularyChange
 from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, prepare, progress, train
 
-_DATA: dict[str, Any] = {"holdout": 0.1}
 _SETTINGS: dict[str, Any] = {f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items() if key != "plugins"}
 _SETTINGS |= {"trainer.gradient_clip_val": 5.0, "optimisation.warmup": 0.1, "optimisation.schedule": "linear"}
 _GENTLY = {"trainer.max_epochs": 60, "optimisation.learning_rate": 0.001, "optimisation.layer_decay": 0.85}
@@ -61,8 +60,7 @@ def finetune(
     then nothing is written, and a better model that lies in `output` stays as it is. Of several processes
     only the first returns a result, the others None.
     """
-    defaults = {key: model.config[key] for key in ("domain", "normalisation")}
-    defaults |= {**_DATA, "batch_steps": model.domain.batch_steps // 2}
+    defaults = own_data(model.config) | {"batch_steps": model.domain.batch_steps // 2}
     extra = {"trainer": Trainer, "optimisation": Optimisation}
     score = model.scores[0]
 
@@ -138,4 +136,5 @@ def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, A
     card = {**model.config.get("card", {}), "data": f"{samples} samples of one's own"}
     name = f"{model.name.removesuffix(_SUFFIX)}{_SUFFIX}"
     config = {**model.config, "name": name, "network": network, "decoder": decoder, "card": card}
+    config.pop("recipe", None)  # its data are not those that this model is of
     return {**config, "card": card_begun_with(model.package, config)}

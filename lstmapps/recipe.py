@@ -153,6 +153,19 @@ def recipe_data(recipe: str, overrides: Sequence[str] = ()) -> SequenceData:
     return data
 
 
+def own_data(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of data that are one's own, for a model of this configuration."""
+    return {"domain": config["domain"], "normalisation": config["normalisation"], "holdout": 0.1}
+
+
+def data_of(config: Mapping[str, Any], recipe: str | None, overrides: Sequence[str]) -> SequenceData:
+    """Return the data of a recipe, by default a model's own; of a fine-tuned model, which has none, one's own data."""
+    if recipe := recipe or config.get("recipe"):
+        return recipe_data(recipe, overrides)
+    data: SequenceData = parse_data(own_data(config), overrides)["data"]
+    return data
+
+
 def _package_config(name: str, config: dict[str, Any], task: Task) -> dict[str, Any]:
     return {
         "name": name,

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return 0
     rows = [
-        ("model", f"{facts['model']}, from the recipe {facts['recipe']}"),
+        ("model", facts["model"] + (f", from the recipe {facts['recipe']}" if facts["recipe"] else "")),
         ("parameters", f"{facts['parameters']:,}"),
         ("symbols", facts["symbols"] if len(facts["symbols"]) < _SHOWN else f"{facts['symbols'][:_SHOWN]}…"),
         ("formats", ", ".join(facts["formats"])),

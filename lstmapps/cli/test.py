@@ -46,15 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     from lstmapps.evaluation import evaluate, record
     from lstmapps.model import Model
     from lstmapps.package import package_folder
-    from lstmapps.recipe import recipe_data
+    from lstmapps.recipe import data_of
     from lstmapps.report import write_report
     from lstmapps.robustness import disturbances_of, disturbed, read_in_blanks
 
     model = Model.load(arguments.model, int8=arguments.int8)
     if arguments.disturbed:
         disturbances_of(model)
-    recipe = arguments.recipe or model.config["recipe"]
-    data = recipe_data(recipe, arguments.overrides)
+    data = data_of(model.config, arguments.recipe, arguments.overrides)
     samples = data.samples(arguments.split)
     problems = list(text_problems(samples, None))
     bad = {problem.id for problem in problems}
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         model.save(package_folder(arguments.model))
     result: dict[str, Any] = {
         "model": model.name,
-        "recipe": recipe,
+        "recipe": arguments.recipe or model.config.get("recipe"),
         "split": arguments.split,
         "samples": len(evaluation.cases),
         "left_out": len(problems),
@@ -126,7 +125,7 @@ def _print(
     trivial: Mapping[str, Mapping[str, Measured]],
     wild: Mapping[Disturbance, Evaluation],
 ) -> None:
-    print(f"{result['model']} on {result['samples']} samples of {result['recipe']} ({result['split']})")
+    print(f"{result['model']} on {result['samples']} samples of {result['recipe'] or 'your own'} ({result['split']})")
     for measured in evaluation.scores.values():
         counts = ", ".join(f"{name} {count}" for name, count in measured.details.items())
         print(f"{measured} (95 %: {measured.low:.2f} to {measured.high:.2f}){counts and f'; {counts}'}")

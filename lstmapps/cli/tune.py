@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from lstmapps.errors import UserError
     from lstmapps.model import Model
-    from lstmapps.recipe import recipe_data
+    from lstmapps.recipe import data_of
     from lstmapps.training import new_output
     from lstmapps.tuning import tune
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--order is {arguments.order}; give 1 or more")
     console = Console(stderr=True)
     model = Model.load(arguments.model)
-    data = recipe_data(arguments.recipe or model.config["recipe"], arguments.overrides)
+    data = data_of(model.config, arguments.recipe, arguments.overrides)
     texts = [sample.text for sample in data.samples("train") if sample.text]
     if arguments.text:
         try:

@@ -63,7 +63,7 @@ class SequenceData(LightningDataModule):
     def __init__(
         self,
         domain: Domain,
-        train: Sources,
+        train: Sources | None = None,
         validation: Sources | None = None,
         test: Sources | None = None,
         *,
@@ -268,7 +268,7 @@ class SequenceData(LightningDataModule):
     def _read(self, part: str) -> list[Sample]:
         sources = self.sources[part]
         if sources is None:
-            raise UserError(f"the recipe names no {part} data; give it with --data.{part}")
+            raise UserError(f"no {part} data is named; give it with --data.{part}")
         every = sources if isinstance(sources, list) else [sources]
         found = chain.from_iterable(
             source.samples() if isinstance(source, Source) else self.domain.read(str(self._resolve(source)))

@@ -99,6 +99,13 @@ def test_fine_tuning_learns_new_symbols_and_gets_better(capsys, base, tmp_path):
     assert f"# {tuned.name}" in card
     assert f"Trained on: {tuned.results['training']['train_samples']} samples of one's own" in card
     assert f"Begun with: {tuned.name.removesuffix('-tuned')}" in card
+    tested = json.loads(call(capsys, "test", output / "model", f"--data.test={lines / 'train.tsv'}", "--json"))
+    assert (tested["recipe"], tested["samples"]) == (None, 90)
+    arguments = ["--split", "validation", f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", "--json"]
+    tested = json.loads(call(capsys, "test", output / "model", *arguments))
+    assert tested["metrics"]["cer"]["value"] == result["after"]["cer"]["value"]
+    assert main(["test", str(output / "model")]) == 1
+    assert "no test data is named" in capsys.readouterr().err
 
 
 def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(base, tmp_path, monkeypatch):
