@@ -27,7 +27,8 @@ from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, prepare, progress,
 _SETTINGS: dict[str, Any] = {f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items() if key != "plugins"}
 _SETTINGS |= {"trainer.gradient_clip_val": 5.0, "optimisation.warmup": 0.1, "optimisation.schedule": "linear"}
 _GENTLY = {"trainer.max_epochs": 60, "optimisation.learning_rate": 0.001, "optimisation.layer_decay": 0.85}
-_BOLDLY = {"trainer.max_epochs": 20, "optimisation.learning_rate": 0.006, "optimisation.layer_decay": 1.0}
+_BOLDLY = {"optimisation.learning_rate": 0.006, "optimisation.layer_decay": 1.0}
+_ENOUGH = 1000  # batches in all, for a model that learns boldly; but 20 epochs at least, and 60 at most
 _LOST = 50.0  # an error rate in percent above which a model has more to learn than to keep
 _AVERAGE = 0.98
 _PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
@@ -55,10 +56,10 @@ def finetune(
     overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. What else the
     training needs is what the package was trained with.
     Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn faster
-    than lower ones; where more than half is wrong before, all learn alike, at a higher rate and for fewer
-    epochs. Training stops when the held-out score no longer improves. Raises UserError if it never did;
-    then nothing is written, and a better model that lies in `output` stays as it is. Of several processes
-    only the first returns a result, the others None.
+    than lower ones; where more than half is wrong before, all learn alike, at a higher rate, and the fewer
+    epochs, the more samples there are. Training stops when the held-out score no longer improves. Raises
+    UserError if it never did; then nothing is written, and a better model that lies in `output` stays as it
+    is. Of several processes only the first returns a result, the others None.
     """
     defaults = own_data(model.config) | {"batch_steps": model.domain.batch_steps // 2}
     extra = {"trainer": Trainer, "optimisation": Optimisation}
@@ -89,7 +90,7 @@ def finetune(
     to_beat = before.first.value
     if not score.higher_is_better and to_beat > _LOST:
         console.print(f"{model.name} gets more than half wrong as it is: all levels learn, fast", highlight=False)
-        _, optimisation, trainer = planned(_BOLDLY)
+        _, optimisation, trainer = planned({**_BOLDLY, "trainer.max_epochs": _bold_epochs(data)})
     if (output / "model").exists() and not resume:
         earlier = evaluate(Model.load(output / "model"), held_out).first.value
         to_beat = earlier if score.better(earlier, to_beat) else to_beat
@@ -126,6 +127,11 @@ def _small_batches(data: SequenceData) -> int:
     """Return a size of batches that makes enough of them, each big enough for the longest sample."""
     sizes = [data.size_of(sample) for sample in data.parts["train"]]
     return min(data.batch_steps, max(sum(sizes) // _BATCHES, max(sizes)))
+
+
+def _bold_epochs(data: SequenceData) -> int:
+    batches = sum(map(data.size_of, data.parts["train"])) / data.batch_steps
+    return round(min(60, max(20, _ENOUGH / batches)))
 
 
 def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, Any]:
