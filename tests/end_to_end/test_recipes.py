@@ -141,7 +141,7 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
         ("exact", 51.0, [], (0.001, 0.85, 60)),
     ],
 )
-def test_fine_tuning_is_bold_where_most_is_wrong_before(base, tmp_path, monkeypatch, score, before, own, expected):
+def test_fine_tuning_is_fast_where_most_is_wrong_before(base, tmp_path, monkeypatch, score, before, own, expected):
     lines = draw_lines(tmp_path / "own", 10, seed=9)
     model = Model.load(base)
     model.config["scores"] = [score]
