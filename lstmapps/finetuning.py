@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from rich.console import Console
@@ -54,7 +55,7 @@ def finetune(
     """Train `model` on `--data.train`, and keep the result only if it is better on held-out samples.
 
     overrides: settings in LightningCLI's form, `--data.…`, `--trainer.…`, `--optimisation.…`. What else the
-    training needs is what the package was trained with.
+    training needs is what the package was trained with. All chance follows from `--data.seed`.
     Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn faster
     than lower ones; where more than half is wrong before, all learn alike, at a higher rate, and the fewer
     epochs, the more samples there are. Training stops when the held-out score no longer improves. Raises
@@ -94,6 +95,7 @@ def finetune(
     if (output / "model").exists() and not resume:
         earlier = evaluate(Model.load(output / "model"), held_out).first.value
         to_beat = earlier if score.better(earlier, to_beat) else to_beat
+    torch.manual_seed(data.seed)  # the same command gives the same model
     model.network.change_symbols(change.sources)
     config = _config(model, change, len(data.parts["train"]))
     validation = Validation(vocabulary, model.normalisation, model.config["scores"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from drawn import draw, draw_lines
 from rich.console import Console
 
@@ -154,6 +155,27 @@ def test_fine_tuning_is_fast_where_most_is_wrong_before(base, tmp_path, monkeypa
     (run,) = runs
     optimisation = run.task.optimisation
     assert (optimisation.learning_rate, optimisation.layer_decay, run.trainer.max_epochs) == expected
+
+
+def test_all_chance_in_fine_tuning_follows_from_the_seed(base, tmp_path, monkeypatch):
+    lines = draw_lines(tmp_path / "own", 10, symbols="01!?", seed=9)
+    begun = []
+
+    def begin(run, *_, **__):
+        begun.append((torch.rand(1).item(), run.task.network.state_dict()))
+        return Trained(Path(), False, [], [])
+
+    monkeypatch.setattr(finetuning, "train", begin)
+    for seed in (1, 1, 2):
+        torch.seed()
+        settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", CPU, f"--data.seed={seed}"]
+        with pytest.raises(UserError):
+            finetuning.finetune(
+                Model.load(base), settings, tmp_path / "tuned", resume=False, console=Console(quiet=True)
+            )
+    (chance, weights), (same_chance, same_weights), (other_chance, _) = begun
+    assert chance == same_chance != other_chance
+    assert all(torch.equal(value, same_weights[name]) for name, value in weights.items())
 
 
 def test_a_worse_model_replaces_nothing(capsys, base, tmp_path):
