@@ -29,13 +29,13 @@ _SETTINGS: dict[str, Any] = {f"trainer.{key}": value for key, value in TRAINER_D
 _SETTINGS |= {"trainer.gradient_clip_val": 5.0, "optimisation.warmup": 0.1, "optimisation.schedule": "linear"}
 _GENTLY = {"trainer.max_epochs": 60, "optimisation.learning_rate": 0.001, "optimisation.layer_decay": 0.85}
 _FAST = {"optimisation.learning_rate": 0.006, "optimisation.layer_decay": 1.0}
-_ENOUGH = 1000  # batches in all, for a model that learns fast; but 20 epochs at least, and 60 at most
+_FAST_BATCHES = 1000  # in all, but of 20 epochs at least and of 60 at most
 _MOSTLY_WRONG = 50.0  # an error rate in percent above which a model has more to learn than to keep
 _AVERAGE = 0.98
 _PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
 _TOLERANCE = 0.1  # of the best score, by which a later one may be worse and yet be kept
-_SUFFIX = "-tuned"
 _BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
+_SUFFIX = "-tuned"  # of the name of what comes of a model
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def finetune(
     before = evaluate(model, held_out)
     to_beat = before.first.value
     if not score.higher_is_better and to_beat > _MOSTLY_WRONG:
-        console.print(f"{model.name} gets more than half wrong as it is: all levels learn, fast", highlight=False)
+        console.print(f"{model.name} gets more than half wrong as it is, and learns fast", highlight=False)
         _, optimisation, trainer = planned({**_FAST, "trainer.max_epochs": _fast_epochs(data)})
     if (output / "model").exists() and not resume:
         earlier = evaluate(Model.load(output / "model"), held_out).first.value
@@ -132,8 +132,9 @@ def _small_batches(data: SequenceData) -> int:
 
 
 def _fast_epochs(data: SequenceData) -> int:
+    """Return how many epochs make enough batches for a model that learns fast."""
     batches = sum(map(data.size_of, data.parts["train"])) / data.batch_steps
-    return round(min(60, max(20, _ENOUGH / batches)))
+    return round(min(60, max(20, _FAST_BATCHES / batches)))
 
 
 def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, Any]:

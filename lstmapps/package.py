@@ -65,7 +65,8 @@ FILES = (
 class Package:
     """A package in memory: what stands in its files.
 
-    config: `name`, `recipe`, `domain`, `network`, `normalisation`, `scores`, `decoder`, `confidence`, `weights`.
+    config: `name`, `domain`, `network`, `normalisation`, `scores`, `decoder`, `confidence`, `weights`, and the `recipe`
+        of a model that is not fine-tuned.
     results: scores by part, and what the model was trained on.
     language_model: an ARPA file; `decoder.language_model` tells how it is used.
     source_vocabulary: what is read of inputs that are texts, unless it is the vocabulary that is written.
