@@ -16,14 +16,14 @@ from lstmapps.data import SequenceData
 from lstmapps.errors import UserError
 from lstmapps.evaluation import Evaluation, conclude, evaluate
 from lstmapps.model import Model
-from lstmapps.package import card_begun_with
+from lstmapps.package import origin
 from lstmapps.recipe import own_data, parse_data, settings_refused
 from lstmapps.scores import Score
 from lstmapps.tasks import further
 from lstmapps.tasks.optimisation import Optimisation
 from lstmapps.tasks.validation import Validation
 from lstmapps.text import VocabularyChange
-from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, prepare, progress, train
+from lstmapps.training import TRAINER_DEFAULTS, Run, Trained, claim, prepare, progress, train
 
 _SETTINGS: dict[str, Any] = {f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items() if key != "plugins"}
 _SETTINGS |= {"trainer.gradient_clip_val": 5.0, "optimisation.warmup": 0.1, "optimisation.schedule": "linear"}
@@ -35,7 +35,7 @@ _AVERAGE = 0.98
 _PATIENCE = 20  # validations without a better score before training stops, or two thirds of the epochs if that is more
 _TOLERANCE = 0.1  # of the best score, by which a later one may be worse and yet be kept
 _BATCHES = 16  # at least, in an epoch: fifty lines are to move the weights too
-_SUFFIX = "-tuned"  # of the name of what comes of a model
+_SUFFIX = "-finetuned"  # of the name of what comes of a model
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ def finetune(
     Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn faster
     than lower ones; where more than half is wrong before, all learn alike, at a higher rate, and the fewer
     epochs, the more samples there are. Training stops when the held-out score no longer improves. Raises
-    UserError if it never did; then nothing is written, and a better model that lies in `output` stays as it
-    is. Of several processes only the first returns a result, the others None.
+    UserError if it never did, and writes no model then, or if `output` holds a run already. Of several
+    processes only the first returns a result, the others None.
     """
+    claim(output, resume)
     defaults = own_data(model.config) | {"batch_steps": model.domain.batch_steps // 2}
     extra = {"trainer": Trainer, "optimisation": Optimisation}
     score = model.scores[0]
@@ -90,11 +91,9 @@ def finetune(
     before = evaluate(model, held_out)
     to_beat = before.first.value
     if not score.higher_is_better and to_beat > _MOSTLY_WRONG:
-        console.print(f"{model.name} gets more than half wrong as it is, and learns fast", highlight=False)
         _, optimisation, trainer = planned({**_FAST, "trainer.max_epochs": _fast_epochs(data)})
-    if (output / "model").exists() and not resume:
-        earlier = evaluate(Model.load(output / "model"), held_out).first.value
-        to_beat = earlier if score.better(earlier, to_beat) else to_beat
+    pace = f"a rate of {optimisation.learning_rate:g}, {trainer.max_epochs} epochs at most"
+    console.print(f"{before} as it is; learns at {pace}", highlight=False)
     torch.manual_seed(data.seed)  # the same command gives the same model
     model.network.change_symbols(change.sources)
     config = _config(model, change, len(data.parts["train"]))
@@ -106,7 +105,8 @@ def finetune(
     if not trained.improved:
         raise UserError(
             f"{model.name} was not improved: {score.shown(to_beat)} on {len(held_out)} held-out samples was never "
-            "beaten, so nothing was written; give more lines, or a lower --optimisation.learning_rate"
+            "beaten, so no model was written; give more lines, or a lower --optimisation.learning_rate, and another "
+            "--output"
         )
     if not run.trainer.is_global_zero:
         return None
@@ -133,8 +133,7 @@ def _small_batches(data: SequenceData) -> int:
 
 def _fast_epochs(data: SequenceData) -> int:
     """Return how many epochs make enough batches for a model that learns fast."""
-    batches = sum(map(data.size_of, data.parts["train"])) / data.batch_steps
-    return round(min(60, max(20, _FAST_BATCHES / batches)))
+    return round(min(60, max(20, _FAST_BATCHES / len(data.train_dataloader()))))
 
 
 def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, Any]:
@@ -142,8 +141,12 @@ def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, A
     network = model.config["network"]
     network = {**network, "init_args": {**network["init_args"], "symbols": len(change.new)}}
     decoder = {key: value for key, value in model.config["decoder"].items() if key != "language_model"}
-    card = {**model.config.get("card", {}), "data": f"{samples} samples of one's own"}
-    name = f"{model.name.removesuffix(_SUFFIX)}{_SUFFIX}"
-    config = {**model.config, "name": name, "network": network, "decoder": decoder, "card": card}
+    begun = model.name.removesuffix(_SUFFIX)
+    card = {
+        "summary": f"{begun}, fine-tuned.",
+        "data": f"{samples} samples of one's own",
+        "begun_with": origin(model.package),
+    }
+    config = {**model.config, "name": f"{begun}{_SUFFIX}", "network": network, "decoder": decoder, "card": card}
     config.pop("recipe", None)  # its data are not those that this model is of
-    return {**config, "card": card_begun_with(model.package, config)}
+    return config

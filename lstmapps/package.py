@@ -198,7 +198,8 @@ def model_card(package: Package) -> str:
     lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", f"# {config['name']}", ""]
     if summary := config.get("card", {}).get("summary"):
         lines += [summary, ""]
-    lines += ["```", f"lstmapps predict {config['name']} INPUT …", "```", ""]
+    command = f"lstmapps predict {config['name'] if 'recipe' in config else 'FOLDER'} INPUT …"
+    lines += ["```", command, "```", ""]
     if rows:
         lines += ["| part | samples | score | value | 95 % interval |", "|---|---|---|---|---|", *rows, ""]
     if disturbed:
@@ -210,17 +211,22 @@ def model_card(package: Package) -> str:
 
 
 def card_begun_with(package: Package, config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration's card, with what its model begins with: a model, and what that was trained on.
+    """Return a configuration's card, with what its model begins with.
 
-    One of the same recipe and data is the same model, trained for longer: it hands on what it began with itself.
+    A model of the same recipe and data is the same one, trained for longer: it hands on what it began with itself.
     """
     card: dict[str, Any] = config["card"]
     earlier = package.config.get("card", {})
-    begun = earlier.get("begun_with")
     if (config["name"], card.get("data")) != (package.config["name"], earlier.get("data")):
-        sources = "; begun with ".join(filter(None, (earlier.get("data"), begun)))
-        begun = f"{package.config['name']} ({sources})" if sources else package.config["name"]
-    return card | ({"begun_with": begun} if begun else {})
+        return card | {"begun_with": origin(package)}
+    return card | ({"begun_with": earlier["begun_with"]} if "begun_with" in earlier else {})
+
+
+def origin(package: Package) -> str:
+    """Return the name of a package, with what it was trained on and what it began with itself."""
+    card = package.config.get("card", {})
+    sources = "; begun with ".join(filter(None, (card.get("data"), card.get("begun_with"))))
+    return f"{package.config['name']} ({sources})" if sources else str(package.config["name"])
 
 
 def _shown(value: dict[str, Any]) -> str:

@@ -220,10 +220,13 @@ def new_output(name: str, folder: Path = Path("runs")) -> Path:
 
 
 def claim(output: Path, resume: bool) -> None:
+    """Make a run's folder; raises UserError if it holds a run or a model that is not to be continued."""
     if resume and not (output / CHECKPOINT).exists():
         raise UserError(f"{output} holds no checkpoint; start the run without --resume")
     if not resume and (output / CHECKPOINT).exists():
         raise UserError(f"{output} already holds a run; continue it with --resume or choose another --output")
+    if not resume and (output / "model").exists():
+        raise UserError(f"{output} already holds a model; choose another --output")
     output.mkdir(parents=True, exist_ok=True)
 
 
@@ -242,6 +245,7 @@ __all__ = [
     "Interrupted",
     "Run",
     "Trained",
+    "claim",
     "new_output",
     "prepare",
     "progress",

@@ -199,7 +199,7 @@ class VocabularyChange:
     """How a network moves from one vocabulary to another.
 
     `sources` gives for each index of the new vocabulary, the blank included, the index of the old
-    one whose row it starts from, or None for a row that starts at random.
+    one whose row it starts from, or None for a row that starts from the mean of all.
     """
 
     new: Vocabulary

@@ -99,7 +99,8 @@ def test_fine_tuning_learns_new_symbols_and_gets_better(capsys, base, tmp_path):
     card = (output / "model" / "README.md").read_text()
     assert f"# {tuned.name}" in card
     assert f"Trained on: {tuned.results['training']['train_samples']} samples of one's own" in card
-    assert f"Begun with: {tuned.name.removesuffix('-tuned')}" in card
+    assert f"Begun with: {tuned.name.removesuffix('-finetuned')}" in card
+    assert "lstmapps predict FOLDER" in card
     tested = json.loads(call(capsys, "test", output / "model", f"--data.test={lines / 'train.tsv'}", "--json"))
     assert (tested["recipe"], tested["samples"]) == (None, 90)
     arguments = ["--split", "validation", f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", "--json"]
@@ -133,22 +134,25 @@ def test_fine_tuning_takes_callbacks_and_loggers_and_keeps_what_the_recipe_did(b
 
 
 @pytest.mark.parametrize(
-    ("score", "before", "own", "expected"),
+    ("score", "before", "samples", "own", "expected"),
     [
-        ("cer", 49.0, [], (0.001, 0.85, 60)),
-        ("cer", 51.0, [], (0.006, 1.0, 60)),
-        ("cer", 51.0, ["--data.batch_steps=1"], (0.006, 1.0, 20)),
-        ("cer", 51.0, ["--trainer.max_epochs=7", "--optimisation.layer_decay=0.5"], (0.006, 0.5, 7)),
-        ("exact", 51.0, [], (0.001, 0.85, 60)),
+        ("cer", 49.0, 10, [], (0.001, 0.85, 60)),
+        ("cer", 51.0, 10, [], (0.006, 1.0, 60)),
+        ("cer", 51.0, 50, ["--data.batch_steps=1"], (0.006, 1.0, 33)),  # 30 lines, each a batch
+        ("cer", 51.0, 90, ["--data.batch_steps=1"], (0.006, 1.0, 20)),
+        ("cer", 51.0, 10, ["--trainer.max_epochs=7", "--optimisation.layer_decay=0.5"], (0.006, 0.5, 7)),
+        ("exact", 51.0, 10, [], (0.001, 0.85, 60)),
     ],
 )
-def test_fine_tuning_is_fast_where_most_is_wrong_before(base, tmp_path, monkeypatch, score, before, own, expected):
-    lines = draw_lines(tmp_path / "own", 10, seed=9)
+def test_fine_tuning_is_fast_where_most_is_wrong_before(
+    base, tmp_path, monkeypatch, score, before, samples, own, expected
+):
+    lines = draw_lines(tmp_path / "own", samples, seed=9)
     model = Model.load(base)
     model.config["scores"] = [score]
     runs = []
     monkeypatch.setattr(finetuning, "evaluate", lambda *_: SimpleNamespace(first=SimpleNamespace(value=before)))
-    monkeypatch.setattr(finetuning, "train", lambda run, *a, **k: runs.append(run) or Trained(Path(), False, [], []))
+    monkeypatch.setattr(finetuning, "train", noting(runs))
     settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", CPU, *own]
     with pytest.raises(UserError):
         finetuning.finetune(model, settings, tmp_path / "tuned", resume=False, console=Console(quiet=True))
@@ -157,15 +161,15 @@ def test_fine_tuning_is_fast_where_most_is_wrong_before(base, tmp_path, monkeypa
     assert (optimisation.learning_rate, optimisation.layer_decay, run.trainer.max_epochs) == expected
 
 
+def noting(seen, what=lambda run: run):
+    """What stands for `train`: it notes something of each run, and makes nothing better."""
+    return lambda run, *_, **__: seen.append(what(run)) or Trained(Path(), False, [], [])
+
+
 def test_all_chance_in_fine_tuning_follows_from_the_seed(base, tmp_path, monkeypatch):
-    lines = draw_lines(tmp_path / "own", 10, symbols="01!?", seed=9)
-    begun = []
-
-    def begin(run, *_, **__):
-        begun.append((torch.rand(1).item(), run.task.network.state_dict()))
-        return Trained(Path(), False, [], [])
-
-    monkeypatch.setattr(finetuning, "train", begin)
+    lines = draw_lines(tmp_path / "own", 10, seed=9)
+    drawn = []
+    monkeypatch.setattr(finetuning, "train", noting(drawn, lambda _: torch.rand(1).item()))
     for seed in (1, 1, 2):
         torch.seed()
         settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", CPU, f"--data.seed={seed}"]
@@ -173,9 +177,23 @@ def test_all_chance_in_fine_tuning_follows_from_the_seed(base, tmp_path, monkeyp
             finetuning.finetune(
                 Model.load(base), settings, tmp_path / "tuned", resume=False, console=Console(quiet=True)
             )
-    (chance, weights), (same_chance, same_weights), (other_chance, _) = begun
-    assert chance == same_chance != other_chance
-    assert all(torch.equal(value, same_weights[name]) for name, value in weights.items())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_model_fine_tuned_twice_tells_of_both(base, tmp_path, monkeypatch):
+    lines = draw_lines(tmp_path / "own", 10, seed=9)
+    model, runs = Model.load(base), []
+    first = model.name
+    monkeypatch.setattr(finetuning, "train", noting(runs))
+    settings = [f"--data.train={lines / 'train.tsv'}", "--data.holdout=0.4", CPU]
+    for _ in range(2):
+        with pytest.raises(UserError):
+            finetuning.finetune(model, settings, tmp_path / "tuned", resume=False, console=Console(quiet=True))
+        model.config.update(runs[-1].config)
+    own = "6 samples of one's own"
+    assert model.name == f"{first}-finetuned"
+    assert model.config["card"]["data"] == own
+    assert model.config["card"]["begun_with"] == f"{first}-finetuned ({own}; begun with {first})"
 
 
 def test_a_worse_model_replaces_nothing(capsys, base, tmp_path):
@@ -186,3 +204,8 @@ def test_a_worse_model_replaces_nothing(capsys, base, tmp_path):
     assert code == 1
     assert "was not improved" in capsys.readouterr().err
     assert not (tmp_path / "tuned" / "model").exists()
+    assert main(["finetune", str(base), "--output", str(tmp_path / "tuned"), *arguments]) == 1
+    assert "already holds a run" in capsys.readouterr().err
+    (tmp_path / "other" / "model").mkdir(parents=True)
+    assert main(["finetune", str(base), "--output", str(tmp_path / "other"), *arguments]) == 1
+    assert "already holds a model" in capsys.readouterr().err
