@@ -59,7 +59,7 @@ def finetune(
     Symbols of the training texts that the model lacks are added; none is dropped. Upper levels learn faster
     than lower ones; where more than half is wrong before, all learn alike, at a higher rate, and the fewer
     epochs, the more samples there are. Training stops when the held-out score no longer improves. Raises
-    UserError if it never did, and writes no model then, or if `output` holds a run already. Of several
+    UserError if it never did, having written no model, or if `output` holds a run already. Of several
     processes only the first returns a result, the others None.
     """
     claim(output, resume)
@@ -133,7 +133,8 @@ def _small_batches(data: SequenceData) -> int:
 
 def _fast_epochs(data: SequenceData) -> int:
     """Return how many epochs make enough batches for a model that learns fast."""
-    return round(min(60, max(20, _FAST_BATCHES / len(data.train_dataloader()))))
+    batches = len(data.train_dataloader())
+    return round(min(60, max(20, _FAST_BATCHES / batches)))
 
 
 def _config(model: Model, change: VocabularyChange, samples: int) -> dict[str, Any]:
