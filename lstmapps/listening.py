@@ -75,7 +75,8 @@ class Listener:
         input was cut, they come out the same, for a unidirectional model as from `predict`. `state` stays
         as it is, so a step can be taken back. Without `tentative` a step costs less, and tells what is stable only.
         """
-        y, network = streaming.step(self.network, self.domain.from_array(chunk), state.network)
+        x = self.domain.from_array(chunk) if len(chunk) else chunk
+        y, network = streaming.step(self.network, x, state.network)
         heard, after = self._hear(y, replace(state, network=network))
         if tentative:
             rest, _ = self._hear(streaming.preview(self.network, after.network), after)

@@ -201,10 +201,10 @@ class Model:
     def align(self, sample: Sample) -> Prediction:
         """Return where and how surely each character of a sample's known text was seen, or for a text that is written
         of another what was looked at for each word; raises UserError."""
-        sample = self._with_text(sample)
-        if sample.fault:
-            raise UserError(sample.fault)
-        return self.predictor().align(self.domain.measure(sample), self.inputs)
+        (result,) = self._results([self._with_text(sample)], self.predictor(), known=True)
+        if isinstance(result, Failure):
+            raise UserError(result.reason)
+        return result
 
     def _with_text(self, sample: Sample) -> Sample:
         """Return a sample with its text normalised; with a fault if it has none that the network could write."""

@@ -122,11 +122,13 @@ def find(kind: str, name: str) -> Path:
     Raises UserError with the nearest name if there is none.
     """
     plugins, broken = installed()
-    known: dict[str, Path] = {}
-    for plugin in plugins.values():
-        known |= plugin.recipes() if kind == "recipe" else plugin.models()
+    recipes = {name: path for plugin in plugins.values() for name, path in plugin.recipes().items()}
+    models = {name: path for plugin in plugins.values() for name, path in plugin.models().items()}
+    known = recipes if kind == "recipe" else models
     if name in known:
         return known[name]
+    if name in recipes:
+        raise UserError(f"{name} is a recipe whose model is not shipped; make one with `lstmapps train {name}`")
     for plugin_broken in broken:
         if name.startswith(f"{plugin_broken.name}/"):
             raise UserError(f"{name} belongs to the plugin {plugin_broken.name}, which {plugin_broken.reason}")

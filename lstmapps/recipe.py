@@ -17,7 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from lstmapps.data import SequenceData
+from lstmapps.data import Domain, SequenceData
 from lstmapps.errors import UserError
 from lstmapps.plugins import find
 from lstmapps.tasks import Task
@@ -76,7 +76,7 @@ def build(
     name, file = recipe_file(recipe)
     cli = parsed(RecipeCLI, SequenceData, file, overrides, output, console)
     config = _plain(cli.config)
-    package_config = _package_config(name, config, cli.model)
+    package_config = _package_config(name, config, cli.model, cli.datamodule.domain)
     return Run(name, package_config, config["average"], cli.trainer, cli.model, cli.datamodule, config["start"])
 
 
@@ -108,7 +108,7 @@ def parsed(
                 "enable_progress_bar": bool(console),
                 "default_root_dir": None if output is None else str(output),
             },
-            parser_kwargs={"exit_on_error": False},
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
         )
 
 
@@ -130,7 +130,7 @@ def parse_data(defaults: dict[str, Any], overrides: Sequence[str], extra: Mappin
     settings are returned unbuilt. Raises UserError on an unknown key or a wrong value.
     """
     quieten()
-    parser = LightningArgumentParser(exit_on_error=False)
+    parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_class_arguments(SequenceData, "data")
     for key, group in extra.items():
         parser.add_class_arguments(group, key, instantiate=False)
@@ -158,20 +158,34 @@ def own_data(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"domain": config["domain"], "normalisation": config["normalisation"], "holdout": 0.1}
 
 
+def recipe_of(config: Mapping[str, Any], overrides: Sequence[str]) -> str | None:
+    """Return the recipe whose data a model is scored on; None if it is one's own data that are named."""
+    named = {override.partition("=")[0] for override in overrides}
+    if named & {f"--data.{part}" for part in ("train", "validation", "test")} and "--data.root" not in named:
+        return None
+    recipe: str | None = config.get("recipe")
+    return recipe
+
+
 def data_of(config: Mapping[str, Any], recipe: str | None, overrides: Sequence[str]) -> SequenceData:
-    """Return the data of a recipe, by default a model's own; of a fine-tuned model, which has none, one's own data."""
-    if recipe := recipe or config.get("recipe"):
+    """Return the data of a recipe, by default a model's own; or one's own data.
+
+    Those are meant where parts are named without a `--data.root`, and of a fine-tuned model, which has no recipe.
+    """
+    if recipe := recipe or recipe_of(config, overrides):
         return recipe_data(recipe, overrides)
     data: SequenceData = parse_data(own_data(config), overrides)["data"]
     return data
 
 
-def _package_config(name: str, config: dict[str, Any], task: Task) -> dict[str, Any]:
+def _package_config(name: str, config: dict[str, Any], task: Task, domain: Domain) -> dict[str, Any]:
+    described = config["data"]["domain"]
+    kept = {key: value for key, value in described.get("init_args", {}).items() if key not in domain.of_recipes}
     return {
         "name": name,
         "recipe": name,
         "card": config["card"],
-        "domain": config["data"]["domain"],
+        "domain": {**described, "init_args": kept},
         "network": task.network.description(config["model"]["init_args"]),
         "normalisation": asdict(task.validation.normalisation),
         "scores": [score.name for score in task.validation.scores],

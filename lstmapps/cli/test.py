@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lstmapps.evaluation import evaluate, record
     from lstmapps.model import Model
     from lstmapps.package import package_folder
-    from lstmapps.recipe import data_of
+    from lstmapps.recipe import data_of, recipe_of
     from lstmapps.report import write_report
     from lstmapps.robustness import disturbances_of, disturbed, read_in_blanks
 
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         model.save(package_folder(arguments.model))
     result: dict[str, Any] = {
         "model": model.name,
-        "recipe": arguments.recipe or model.config.get("recipe"),
+        "recipe": arguments.recipe or recipe_of(model.config, arguments.overrides),
         "split": arguments.split,
         "samples": len(evaluation.cases),
         "left_out": len(problems),

@@ -25,12 +25,14 @@ class Domain(ABC):
         Arabic line of writing does, an Arabic recording does not.
     reads_text: whether inputs are texts, which `load` returns as they are; a network takes them as symbols of a
         vocabulary that is learnt from the training inputs.
+    of_recipes: settings that tell how the data of a recipe lie: packages, which read other data, go without them.
     several_references: whether samples of one input, outside the training part, are one with several references.
     """
 
     batch_steps: int = 16_000
     visual: bool = False
     reads_text: bool = False
+    of_recipes: frozenset[str] = frozenset()
     several_references: bool = False
 
     @abstractmethod

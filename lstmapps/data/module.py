@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,10 @@ class SequenceData(LightningDataModule):
         super().__init__()
         if batch_steps < 1:
             raise ValueError(f"data.batch_steps must be at least 1, not {batch_steps}")
+        try:
+            re.compile(group)
+        except re.error as error:
+            raise ValueError(f"data.group is {group!r}, no regular expression ({error})") from None
         self.domain = domain
         self.sources: dict[str, Sources | None] = {"train": train, "validation": validation, "test": test}
         self.blanks = blanks
@@ -314,13 +320,22 @@ class SequenceData(LightningDataModule):
         batches.start, self._start = self._start, 0
         return self._train_loader
 
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches of the current epoch are done, and of how many; a checkpoint keeps it."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many batches of the current epoch are done, of how many, and of what; a checkpoint keeps it."""
         loader = self._train_loader
-        return {"batches": loader.given % len(loader), "of": len(loader)} if loader else {"batches": 0, "of": 0}
+        done = {"batches": loader.given % len(loader), "of": len(loader)} if loader else {"batches": 0, "of": 0}
+        return done | {"samples": self._digest}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict.get("samples", self._digest) != self._digest:
+            raise UserError("the run was begun with other data; continue it with those, or choose another --output")
         self._start, self._of = state_dict["batches"], state_dict["of"]
+
+    @cached_property
+    def _digest(self) -> str:
+        """What tells these samples from others, wherever they lie: sizes and texts, in order."""
+        told = {part: [(sample.size, sample.text) for sample in samples] for part, samples in self.parts.items()}
+        return sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader("validation", training=False)

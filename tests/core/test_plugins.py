@@ -77,6 +77,8 @@ def test_recipes_and_models_are_found_by_name():
     assert find("recipe", "handwriting/digits").name == "digits.yaml"
     with pytest.raises(plugins.UserError, match="did you mean 'handwriting/digits'"):
         find("recipe", "handwriting/digit")
+    with pytest.raises(plugins.UserError, match="make one with `lstmapps train handwriting/french`"):
+        find("model", "handwriting/french")
 
 
 def run(*command, cwd=None):

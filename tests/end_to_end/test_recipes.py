@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from drawn import draw, draw_lines
+from lstmapps_handwriting.digits import DigitStrings
 from rich.console import Console
 
 from lstmapps import finetuning
@@ -56,6 +57,9 @@ def test_digits(capsys, tmp_path):
     tested = json.loads(call(capsys, "test", run / "model", "--data.test.init_args.count=8", "--json"))
     assert tested["samples"] == 8
     assert tested["recipe"] == "handwriting/digits"
+    model, (sample, *_) = Model.load(run / "model"), DigitStrings("test", count=1).samples()
+    (read,) = model.predict([sample])
+    assert model.align(sample).sample.size == read.sample.size  # in whose steps places are told
     report = (run / "report.html").read_text()
     assert all(title in report for title in ("Scores", "Learning", "Confusions", "Worst samples", "Alignments"))
     assert "http://" not in report.replace("http://www.w3.org", "")

@@ -90,6 +90,8 @@ def test_recipes_in_the_true_layout(name, capsys, tmp_path, monkeypatch):
     assert all(f"<h2>{title}</h2>" in report for title in sections)
     tested = json.loads(call(capsys, "test", run / "model", "--json", *settings[:-1]))
     assert tested["samples"] == (30 if "--data.holdout_test=30" in settings else 62)
+    domain = Model.load(run / "model").domain
+    assert domain.columns == [domain.source, domain.target]  # of one's own tables, however those of the recipe lie
     card = (run / "model" / "README.md").read_text()
     assert "- seq2seq" in card
     assert "BLEU" in card

@@ -20,11 +20,13 @@ class Translation(Domain):
     A sentence in capitals is read in small letters: what is learnt from has hardly any.
 
     source, target: codes of the languages, as the names of files have them (`de`, `en`; `deu`, `eng`).
-    columns: the languages of a table's columns, in order; by default the source, then the target.
+    columns: the languages of a table's columns, in order; by default the source, then the target. A model that is
+        trained reads other tables in the default order.
     longest: in words; of a longer text only the beginning is translated, and none is trained on.
     """
 
     reads_text = True
+    of_recipes = frozenset({"columns"})
     several_references = True
     batch_steps = 3_000
 

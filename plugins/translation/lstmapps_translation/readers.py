@@ -40,7 +40,7 @@ def _read(source: str, read: str, written: str, columns: Sequence[str]) -> Itera
         return
     path = Path(source)
     try:
-        there, folder = path.is_file(), path.is_dir()
+        there, folder = bool(source) and path.is_file(), bool(source) and path.is_dir()
     except (OSError, ValueError):  # a text that is no possible file name
         there, folder = False, False
     if not there:

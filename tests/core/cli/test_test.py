@@ -27,3 +27,9 @@ def test_test_refuses_bad_samples_unless_told_to_skip_them(call, model, lines):
     assert code == 0
     assert (json.loads(out)["samples"], json.loads(out)["left_out"]) == (24, 1)
     assert "left out" in err
+
+
+def test_a_part_named_without_a_root_is_ones_own(call, model, lines):
+    code, out, err = call("test", model, f"--data.test={lines / 'train.tsv'}", "--json")
+    assert code == 0, err
+    assert (json.loads(out)["recipe"], json.loads(out)["samples"]) == (None, 24)

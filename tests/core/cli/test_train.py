@@ -127,3 +127,19 @@ def test_a_logger_writes_into_the_folder_of_the_run(call, lines, tmp_path, monke
     assert code == 0, err
     assert [path.name for path in tmp_path.iterdir() if path != lines] == ["run"]
     assert list((tmp_path / "run").rglob("metrics.csv")) or list((tmp_path / "run").rglob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("--trainer.max_epoch=3", "unrecognized arguments: --trainer.max_epoch"),
+        ("--data.group=(((", "data.group is '(((', no regular expression"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_sentence(call, model, lines, tmp_path, setting, fault):
+    data = f"--data.train={lines / 'train.tsv'}"
+    for command in (["train", TINY, f"--data.root={lines}"], ["finetune", model, data]):
+        code, _, err = call(*command, "--output", tmp_path / command[0], setting)
+        assert code == 1
+        assert fault in err
+        assert len(err.strip().splitlines()) == 1

@@ -246,6 +246,16 @@ def test_resuming_inside_an_epoch_with_other_batches_is_refused(lines, tmp_path)
         train(lines, tmp_path / "run", "--data.batch_steps=400", resume=True)
 
 
+def test_resuming_with_other_data_is_refused_and_with_the_same_elsewhere_is_not(lines, tmp_path):
+    train(lines, tmp_path / "run", "--trainer.max_epochs=1")
+    moved = lines.rename(tmp_path / "moved")
+    train(moved, tmp_path / "run", "--trainer.max_epochs=2", resume=True)
+    table = moved / "train.tsv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="begun with other data"):
+        train(moved, tmp_path / "run", "--trainer.max_epochs=3", resume=True)
+
+
 def test_resuming_nothing_is_refused(lines, tmp_path):
     with pytest.raises(UserError, match="no checkpoint"):
         train(lines, tmp_path / "run", resume=True)

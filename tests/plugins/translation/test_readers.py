@@ -103,6 +103,7 @@ def test_a_line_that_is_not_utf_8_is_named_and_the_others_are_read(tmp_path, mon
 def test_what_is_no_file_is_the_sentence_itself_and_a_missing_file_is_missed():
     assert pairs("Guten Tag!") == [("Guten Tag!", None)]
     assert pairs("x" * 5000) == [("x" * 5000, None)]
+    assert pairs("") == [("", None)]
     for name in ("nowhere.txt", "nowhere.tsv.gz", "nowhere.jsonl"):
         with pytest.raises(UserError, match="does not exist"):
             pairs(name)
